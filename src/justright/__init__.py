@@ -1,0 +1,27 @@
+"""Not too large, not too small: signals and gradients of a deep network, examined before its first training step."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from justright.checking import check
+    from justright.report.report import Report
+
+__all__ = ["Report", "__version__", "check"]
+
+__version__ = "0.1.0.dev0"
+
+_HOME = {"check": "justright.checking", "Report": "justright.report.report"}
+"""Where each public name lives; loaded at its first use, so that importing justright stays quick."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,199 @@
+"""What an engine asks of a framework, and how the framework of a model is found."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from justright.core.graph import Graph, Initializer
+from justright.core.zones import Zones
+from justright.errors import BackendError, ModelError
+from justright.statistics.summary import Summary
+from justright.statistics.units import UnitCounts
+
+__all__ = ["Adapter", "Job", "Observation", "Target", "Watch", "adapter_of", "load_adapter"]
+
+ADAPTERS: Mapping[str, str] = {"torch": "justright.adapters.torch"}
+"""Framework, as it is imported, to the package that serves it."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a model source gave: a model, and whatever else it knew.
+
+    Parameters
+    ----------
+    model
+        The model, in its framework's own class.
+    batch
+        A batch in any form that `Adapter.prepare` takes, or an `InputSpec`; ``None`` if unknown.
+    loss
+        Callable, name or ``None``.
+    optimizer
+        Optimizer, if the source gave one.
+    title
+        How to call it in a report.
+    initializers
+        Initializer of each parameter, as recorded while the model was built.
+    notes
+        Assumptions made on the way.
+    """
+
+    model: Any
+    batch: Any = None
+    loss: Any = None
+    optimizer: Any = None
+    title: str = ""
+    initializers: Mapping[str, Initializer] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model with all that one forward and backward needs; made by `Adapter.prepare`, opaque to engines.
+
+    Parameters
+    ----------
+    model
+        The model itself, unwrapped.
+    args, kwargs
+        What its forward gets.
+    score
+        From the forward's output to the scalar that gradients start from.
+    target
+        What the output is compared with, ``None`` if nothing.
+    facts
+        What was found and chosen, for the report: class, loss, batch, mode, device.
+    notes
+        Assumptions made on the user's behalf, each a sentence.
+    initializers
+        Initializer of each parameter, where recorded.
+    """
+
+    model: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    score: Callable[[Any], Any]
+    facts: Mapping[str, str]
+    target: Any = None
+    notes: tuple[str, ...] = ()
+    initializers: Mapping[str, Initializer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Where to look at units while the network runs: site → its unit axis and the flat parts of its function."""
+
+    units: Mapping[int, tuple[int, Zones]] = field(default_factory=dict)
+
+
+@dataclass
+class Observation:
+    """What one forward and backward showed, by site index and by parameter name."""
+
+    forward: dict[int, Summary] = field(default_factory=dict)
+    gradient: dict[int, Summary] = field(default_factory=dict)
+    units: dict[int, UnitCounts] = field(default_factory=dict)
+    parameters: dict[str, Summary] = field(default_factory=dict)
+    parameter_gradients: dict[str, Summary] = field(default_factory=dict)
+    identical: dict[str, tuple[int, tuple[tuple[int, ...], ...]]] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+
+
+class Adapter(Protocol):
+    """One framework. Every method leaves the model bit for bit as it was, also when it raises."""
+
+    name: str
+
+    def prepare(
+        self,
+        model: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        loss: Any = None,  # noqa: ANN401
+        *,
+        device: str | None = None,
+        initializers: Mapping[str, Initializer] | None = None,
+        notes: Sequence[str] = (),
+    ) -> Job:
+        """Check model, batch and loss, decide how they go together, and say what was assumed."""
+        ...
+
+    def trace(self, job: Job) -> Graph:
+        """Make the operator graph from shapes alone; raises `TraceError` where that needs data."""
+        ...
+
+    def record(self, job: Job) -> Graph:
+        """Make the operator graph from one real forward."""
+        ...
+
+    def observe(self, job: Job, graph: Graph, watch: Watch) -> Observation | None:
+        """Run forward and backward and summarize every floating site; ``None`` if the run left the graph."""
+        ...
+
+    def opening(self, job: Job, names: Sequence[str], steps: int) -> Mapping[str, int]:
+        """Say after how many small steps of the other parameters the gradients of these stop being zero."""
+        ...
+
+    def recording_initializers(self) -> AbstractContextManager[Callable[[Any], Mapping[str, Initializer]]]:
+        """Record initializers while a model is built; what it yields maps a model to its parameters' initializers."""
+        ...
+
+    def load(self, source: str) -> Target | None:
+        """Build a model from a library source (``"transformers:…"``); ``None`` if the source is not this kind."""
+        ...
+
+    def is_model(self, thing: Any) -> bool:  # noqa: ANN401
+        """Say whether this adapter serves this object."""
+        ...
+
+
+def load_adapter(name: str) -> Adapter:
+    """Import the adapter of a framework by name.
+
+    Raises
+    ------
+    BackendError
+        If there is none, or the framework is not installed.
+    """
+    if name not in ADAPTERS:
+        raise BackendError(f"framework {name!r}", expected=" or ".join(ADAPTERS), where="adapter")
+    try:
+        adapter: Adapter = importlib.import_module(ADAPTERS[name]).ADAPTER
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise BackendError(
+            f"no package {name!r}", where="adapter", expected=f"{name} installed", try_=f"pip install 'justright[{name}]'"
+        ) from None
+    return adapter
+
+
+def adapter_of(model: Any) -> Adapter:  # noqa: ANN401
+    """Find the adapter of a model, asking only frameworks that are imported already.
+
+    Raises
+    ------
+    ModelError
+        If no adapter knows this object.
+    """
+    for adapter in _imported():
+        if adapter.is_model(model):
+            return adapter
+    raise ModelError(
+        f"{_described(model)}",
+        where="model",
+        expected="a model, such as a torch.nn.Module instance",
+        try_="give the model itself: build it first if this is its class, call it if this is its factory",
+    )
+
+
+def _imported() -> Iterable[Adapter]:
+    return (load_adapter(name) for name in ADAPTERS if name in sys.modules)
+
+
+def _described(model: Any) -> str:  # noqa: ANN401
+    return f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"

@@ -1,0 +1,199 @@
+"""PyTorch's side of the protocol: trace, record, observe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from justright.adapters.base import Job, Observation, Target, Watch
+from justright.adapters.torch.conditions import open_form
+from justright.adapters.torch.execute import RealExecutor, ShapeExecutor
+from justright.adapters.torch.gradients import gradients, opening
+from justright.adapters.torch.initializers import recording_initializers
+from justright.adapters.torch.job import batch_tensors, prepare
+from justright.adapters.torch.losses import floating_outputs
+from justright.adapters.torch.place import ModuleStack, line_of_traceback
+from justright.adapters.torch.preserve import Guard, preserved
+from justright.adapters.torch.recorder import Executor, Recorder
+from justright.adapters.torch.shapes import shapes_only, signal_to_meta
+from justright.adapters.torch.statistics import host_array, summary_of
+from justright.adapters.torch.watcher import Left, Watcher
+from justright.core.graph import Graph, Initializer, Parameter, Role
+from justright.core.layout import weight_layout
+from justright.errors import ForwardError, JustRightError
+from justright.statistics.rows import identical_rows
+
+__all__ = ["ADAPTER", "TorchAdapter"]
+
+LOSS = "loss"
+"""Module path under which the loss's own operations stand."""
+
+
+class TorchAdapter:
+    """Serves `torch.nn.Module`."""
+
+    name = "torch"
+
+    def is_model(self, thing: Any) -> bool:  # noqa: ANN401
+        """Say whether this is a module."""
+        return isinstance(thing, torch.nn.Module)
+
+    def prepare(
+        self,
+        model: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        loss: Any = None,  # noqa: ANN401
+        *,
+        device: str | None = None,
+        initializers: Mapping[str, Initializer] | None = None,
+        notes: Sequence[str] = (),
+    ) -> Job:
+        """Check model, batch and loss, and decide how they go together."""
+        return prepare(model, batch, loss, device=device, initializers=initializers, notes=notes)
+
+    def recording_initializers(self) -> AbstractContextManager[Callable[[Any], Mapping[str, Initializer]]]:
+        """Record initializers while a model is built."""
+        return recording_initializers()
+
+    def load(self, source: str) -> Target | None:
+        """Build a model from a library source."""
+        from justright.adapters.torch.libraries import load
+
+        return load(source)
+
+    def trace(self, job: Job) -> Graph:
+        """Make the graph from shapes: weights and signals are never read."""
+        executor = ShapeExecutor()
+        args, kwargs = pytree.tree_map_only(torch.Tensor, signal_to_meta, (job.args, dict(job.kwargs)))
+        with preserved(job.model, _tensors(job)) as guard, _nothing_saved():
+            shapes_only(job.model)
+            return _record(replace(job, args=args, kwargs=kwargs), guard, executor, executor.notes)
+
+    def record(self, job: Job) -> Graph:
+        """Make the graph from one real forward."""
+        with preserved(job.model, _tensors(job)) as guard:
+            return _record(job, guard, RealExecutor(), [])
+
+    def observe(self, job: Job, graph: Graph, watch: Watch) -> Observation | None:
+        """Run forward and backward for real, and summarize every floating site."""
+        with preserved(job.model, _tensors(job)) as guard:
+            watcher = Watcher(graph, watch, guard.before_write)
+            _look_at_leaves(watcher, graph, job)
+            try:
+                with open_form(), watcher:
+                    loss = _forward(job, ModuleStack(job.model))[1]
+                    watcher.end_forward()
+                    found = gradients(job.model, loss)
+            except Left:
+                return None
+            _look_at_parameters(watcher.seen, graph, job, found)
+            watcher.seen.losses.append(float(loss.detach()))
+            return watcher.seen
+
+    def opening(self, job: Job, names: Sequence[str], steps: int) -> Mapping[str, int]:
+        """Say after how many small steps of the other parameters these get a gradient."""
+        with preserved(job.model, _tensors(job)), open_form():
+            return opening(job, names, steps)
+
+
+ADAPTER = TorchAdapter()
+
+
+def _tensors(job: Job) -> list[torch.Tensor]:
+    return [tensor for _, tensor in batch_tensors(job)]
+
+
+@contextmanager
+def _nothing_saved() -> Iterator[None]:
+    """Let autograd mark what is differentiable without keeping any tensor for a backward that never comes."""
+
+    def refuse(_packed: None) -> torch.Tensor:
+        raise RuntimeError("a trace has no backward")
+
+    with torch.autograd.graph.saved_tensors_hooks(lambda _tensor: None, refuse):
+        yield
+
+
+def _record(job: Job, guard: Guard, executor: Executor, notes: list[str]) -> Graph:
+    stack = ModuleStack(job.model)
+    recorder = Recorder(stack, executor, guard.before_write)
+    parameters = _add_leaves(recorder, job)
+    with open_form(), recorder:
+        output, loss = _forward(job, stack)
+    outputs = [site for each in floating_outputs(output) if (site := recorder.site_of(each)) is not None]
+    return recorder.builder.finish(
+        outputs=outputs,
+        loss=recorder.site_of(loss),
+        parameters=parameters,
+        notes=notes,
+        calls=recorder.calls,
+    )
+
+
+def _forward(job: Job, stack: ModuleStack) -> tuple[Any, torch.Tensor]:
+    """Run the forward and the loss; put the user's own error into words."""
+    try:
+        with stack.following():
+            output = job.model(*job.args, **job.kwargs)
+            with stack.named(LOSS):
+                return output, job.score(output)
+    except JustRightError:
+        raise
+    except Exception as error:
+        place = stack.failed or stack.path
+        line = line_of_traceback(error.__traceback__)
+        raise ForwardError(
+            f"{type(error).__name__}: {error}",
+            where=" ".join(part for part in (place or "forward", f"({line})" if line else "") if part),
+            expected="a forward that runs on this batch",
+            try_="check the batch's shape and dtype against what this module takes",
+        ) from error
+
+
+def _add_leaves(recorder: Recorder, job: Job) -> list[Parameter]:
+    names: dict[int, list[str]] = {}
+    for name, parameter in job.model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    made = []
+    for name, parameter in job.model.named_parameters():
+        site = recorder.add_leaf(parameter, name, Role.PARAMETER)
+        aliases = tuple(each for each in names[id(parameter)] if each != name)
+        initializer = job.initializers.get(name)
+        made.append(Parameter(name, site, parameter.requires_grad, aliases, initializer=initializer))
+    for name, buffer in job.model.named_buffers():
+        recorder.add_leaf(buffer, name, Role.BUFFER)
+    for name, tensor in batch_tensors(job):
+        recorder.add_leaf(tensor, name, Role.INPUT)
+    return made
+
+
+def _look_at_leaves(watcher: Watcher, graph: Graph, job: Job) -> None:
+    """Summarize what no call makes: the batch, the buffers and the parameters."""
+    leaves = [*batch_tensors(job), *job.model.named_buffers(), *job.model.named_parameters()]
+    for name, tensor in leaves:
+        site = graph.by_name.get(name)
+        if site is not None and site.floating and tensor.numel():
+            watcher.look(tensor, site.index)
+
+
+def _look_at_parameters(
+    seen: Observation, graph: Graph, job: Job, found: Mapping[str, torch.Tensor]
+) -> None:
+    layouts = {parameter.name: weight_layout(graph, parameter) for parameter in graph.parameters}
+    for name, parameter in job.model.named_parameters():
+        site = graph.by_name[name].index
+        seen.parameters[name] = seen.forward.get(site) or summary_of(parameter)
+        if name not in found:
+            continue
+        seen.parameter_gradients[name] = seen.gradient[site] = summary_of(found[name])
+        layout = layouts.get(name)
+        if layout is not None:
+            values, slopes = host_array(parameter), host_array(found[name])
+            seen.identical[name] = (values.shape[layout.outputs], identical_rows(values, slopes, layout.outputs))
+
+

@@ -1,0 +1,200 @@
+"""Model, batch and loss, checked and brought together: how the forward is called and what is scored."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from justright.adapters.base import Job
+from justright.adapters.torch.losses import scoring
+from justright.core.graph import Initializer
+from justright.core.inputs import InputSpec, TensorSpec
+from justright.errors import InputError, ModelError
+
+__all__ = ["batch_tensors", "prepare", "unwrapped"]
+
+MODEL_FORM = "a torch.nn.Module instance"
+
+
+def unwrapped(model: Any) -> tuple[torch.nn.Module, list[str]]:  # noqa: ANN401
+    """Take compiled and data-parallel wrappers off; say so in sentences.
+
+    Raises
+    ------
+    ModelError
+        If this is no module, or it has no parameters.
+    """
+    notes = []
+    while isinstance(model, torch.nn.Module):
+        if isinstance(model, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+            notes.append(f"{type(model).__name__} was taken off: one replica was examined")
+            model = model.module
+        elif hasattr(model, "_orig_mod"):
+            notes.append("torch.compile was taken off: the eager model was examined")
+            model = model._orig_mod
+        else:
+            break
+    if not isinstance(model, torch.nn.Module):
+        raise ModelError(f"a {type(model).__name__}", where="model", expected=MODEL_FORM)
+    parameters = list(model.parameters())
+    if not parameters:
+        raise ModelError(
+            f"{type(model).__name__} without parameters", where="model", expected="at least one parameter to examine",
+            try_="register weights as torch.nn.Parameter and layers in torch.nn.ModuleList, not in plain lists",
+        )  # fmt: skip
+    _check_parameters(model)
+    return model, notes
+
+
+def prepare(
+    model: Any,  # noqa: ANN401
+    batch: Any,  # noqa: ANN401
+    loss: Any = None,  # noqa: ANN401
+    *,
+    device: str | None = None,
+    initializers: Mapping[str, Initializer] | None = None,
+    notes: Sequence[str] = (),
+) -> Job:
+    """See `justright.adapters.base.Adapter.prepare`."""
+    model, found = unwrapped(model)
+    on = _device_of(model, device)
+    notes = [*notes, *found]
+    if isinstance(batch, InputSpec):
+        notes.append(f"inputs were drawn at random: {batch}")
+        batch = _made(batch)
+    args, kwargs, target = _arguments(model, batch, loss)
+    args, kwargs, target = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.to(on), (args, kwargs, target))
+    _check_batch(args, kwargs, target)
+    score, chosen = scoring(loss, target, batch)
+    if loss is None:
+        notes.append(f"loss: {chosen}")
+    facts = _facts(model, args, kwargs, chosen, on)
+    return Job(model, args, kwargs, score, facts, target, tuple(notes), initializers or {})
+
+
+def batch_tensors(job: Job) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors that the forward and the loss get, by a name each."""
+    for path, value in pytree.tree_flatten_with_path(job.args)[0]:
+        if isinstance(value, torch.Tensor):
+            yield f"input{pytree.keystr(path)}", value
+    for path, value in pytree.tree_flatten_with_path(dict(job.kwargs))[0]:
+        if isinstance(value, torch.Tensor):
+            yield f"input{pytree.keystr(path)}", value
+    if isinstance(job.target, torch.Tensor):
+        yield "target", job.target
+
+
+def _check_parameters(model: torch.nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, torch.nn.parameter.UninitializedParameter):
+            raise ModelError(
+                "a lazy parameter without a shape", where=name, expected="parameters that exist",
+                try_="run one forward, so that lazy layers take their shapes",
+            )  # fmt: skip
+        if parameter.is_inference():
+            raise ModelError(
+                "a parameter made under torch.inference_mode()", where=name,
+                expected="parameters that can carry gradients", try_="build the model outside inference_mode",
+            )  # fmt: skip
+
+
+def _device_of(model: torch.nn.Module, device: str | None) -> torch.device:
+    found = next(model.parameters()).device
+    if device is None or torch.device(device).type == found.type:
+        return found
+    raise InputError(
+        f"device {device!r}, and a model on {str(found)!r}", where="device", expected="both on one device",
+        try_=f"move the model first: model.to({device!r})",
+    )  # fmt: skip
+
+
+def _made(spec: InputSpec) -> Any:  # noqa: ANN401
+    generator = torch.Generator().manual_seed(0)
+    args = tuple(_tensor(each, generator) for each in spec.args)
+    if spec.kwargs:
+        made: dict[str, Any] = {name: _tensor(each, generator) for name, each in spec.kwargs}
+        return made if spec.target is None else (made, _tensor(spec.target, generator))
+    return args if spec.target is None else (*args, _tensor(spec.target, generator))
+
+
+def _tensor(spec: TensorSpec, generator: torch.Generator) -> torch.Tensor:
+    dtype = getattr(torch, spec.dtype, None)
+    if not isinstance(dtype, torch.dtype):
+        raise InputError(f"dtype {spec.dtype!r}", where="input specification", expected="a dtype of PyTorch")
+    if dtype.is_floating_point or dtype.is_complex:
+        return torch.randn(spec.shape, generator=generator, dtype=torch.float32).to(dtype)
+    return torch.randint(spec.low, spec.high, spec.shape, generator=generator).to(dtype)
+
+
+def _arguments(model: torch.nn.Module, batch: Any, loss: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:  # noqa: ANN401
+    """Split a batch into positional arguments, keyword arguments and target."""
+    if batch is None:
+        raise InputError(
+            "no batch", where="batch", expected="a batch, or the shape of one",
+            try_='--input "8,3,224,224" on the command line; check(model, batch) in Python',
+        )  # fmt: skip
+    if isinstance(batch, Mapping):
+        return (), {str(name): value for name, value in batch.items()}, None
+    if not isinstance(batch, list | tuple):
+        return (batch,), {}, None
+    *inputs, last = batch
+    if not inputs or not isinstance(last, torch.Tensor) or not _last_is_target(model, len(batch), loss):
+        return tuple(batch), {}, None
+    if len(inputs) == 1 and isinstance(inputs[0], Mapping):
+        return (), dict(inputs[0]), last
+    return tuple(inputs), {}, last
+
+
+def _last_is_target(model: torch.nn.Module, given: int, loss: Any) -> bool:  # noqa: ANN401
+    """A tuple ends with the target if a loss was given, or if the forward has no place for its last item."""
+    if loss is not None:
+        return True
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        places = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    if any(place.kind is inspect.Parameter.VAR_POSITIONAL for place in places):
+        return False
+    return sum(place.kind in kinds for place in places) < given
+
+
+def _check_batch(args: tuple[Any, ...], kwargs: Mapping[str, Any], target: Any) -> None:  # noqa: ANN401
+    tensors = [leaf for leaf in pytree.tree_leaves((args, dict(kwargs))) if isinstance(leaf, torch.Tensor)]
+    for tensor in [*tensors, *([target] if isinstance(target, torch.Tensor) else [])]:
+        if tensor.numel() == 0:
+            raise InputError(
+                f"an empty tensor of shape {tuple(tensor.shape)}", where="batch", expected="at least one example"
+            )
+    if isinstance(target, torch.Tensor) and target.dim() and tensors and tensors[0].dim():
+        rows, targets = tensors[0].shape[0], target.shape[0]
+        if rows != targets and not _divides(rows, targets):
+            raise InputError(
+                f"{rows} inputs and {targets} targets", where="batch", expected="one target for every input"
+            )
+
+
+def _divides(rows: int, targets: int) -> bool:
+    """A flattened sequence has a multiple of targets; anything else is a mistake."""
+    return targets > rows and targets % rows == 0
+
+
+def _facts(
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], loss: str, device: torch.device
+) -> dict[str, str]:
+    tensors = [leaf for leaf in pytree.tree_leaves((args, dict(kwargs))) if isinstance(leaf, torch.Tensor)]
+    shapes = ", ".join(f"{tuple(each.shape)} {str(each.dtype).removeprefix('torch.')}" for each in tensors)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "model": type(model).__name__,
+        "parameters": f"{count:,}",
+        "batch": shapes,
+        "loss": loss,
+        "mode": "train" if model.training else "eval",
+        "device": str(device),
+        "torch": torch.__version__,
+    }

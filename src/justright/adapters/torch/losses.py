@@ -1,0 +1,157 @@
+"""Losses by name, and the one that is used when none was given."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the field's usual name for it
+
+from justright.errors import LossError
+
+__all__ = ["LOSSES", "PROBE", "Score", "floating_outputs", "main_output", "scoring"]
+
+Score = Callable[[Any], torch.Tensor]
+
+
+def _cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy with classes on the last axis of a sequence, on axis 1 of everything else."""
+    if target.dtype.is_floating_point or output.dim() != target.dim() + 1 or output.dim() < 3:  # noqa: PLR2004
+        return F.cross_entropy(output, target)
+    if output.shape[:-1] == target.shape:
+        return F.cross_entropy(output.flatten(0, -2), target.flatten())
+    return F.cross_entropy(output, target)
+
+
+LOSSES: Final[dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] = {
+    "cross_entropy": _cross_entropy,
+    "nll": F.nll_loss,
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+    "huber": F.huber_loss,
+    "bce": F.binary_cross_entropy,
+    "bce_with_logits": F.binary_cross_entropy_with_logits,
+}
+"""Losses of (output, target) by name."""
+
+PROBE = "a fixed random direction of unit norm at the output (no loss was given)"
+
+
+def floating_outputs(output: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401
+    """Yield the floating-point tensors in an output: tensors, sequences, mappings, dataclasses."""
+    if isinstance(output, torch.Tensor):
+        if output.is_floating_point() or output.is_complex():
+            yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from floating_outputs(value)
+    elif isinstance(output, list | tuple):
+        for value in output:
+            yield from floating_outputs(value)
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        for part in dataclasses.fields(output):
+            yield from floating_outputs(getattr(output, part.name))
+
+
+def main_output(output: Any) -> torch.Tensor:  # noqa: ANN401
+    """Return the tensor a loss reads: ``.logits`` if there is one, else the first floating-point tensor.
+
+    Raises
+    ------
+    LossError
+        If the output holds no floating-point tensor.
+    """
+    logits = getattr(output, "logits", None)
+    found = logits if isinstance(logits, torch.Tensor) else next(floating_outputs(output), None)
+    if found is None:
+        raise LossError(
+            _described(output),
+            where="output of the model",
+            expected="at least one floating-point tensor",
+            try_="return the scores before argmax or rounding",
+        )
+    return found
+
+
+def scoring(loss: Any, target: Any, batch: Any) -> tuple[Score, str]:  # noqa: ANN401
+    """Make the function from an output to the scalar that gradients start from.
+
+    Parameters
+    ----------
+    loss
+        A callable of (output, target), a name from `LOSSES`, or ``None`` to choose one.
+    target
+        What the loss compares with; ``None`` if there is none.
+    batch
+        What a callable gets in place of a missing target: the batch itself.
+
+    Returns
+    -------
+    score, description
+        The description says what was chosen, for the report.
+
+    Raises
+    ------
+    LossError
+        If the name is unknown or the named loss has no target.
+    """
+    if callable(loss):
+        return _called(loss, batch if target is None else target), f"{getattr(loss, '__name__', type(loss).__name__)}"
+    if isinstance(loss, str):
+        return _named(loss, target), loss
+    if loss is not None:
+        raise LossError(_described(loss), where="loss", expected=f"a callable or one of {', '.join(LOSSES)}")
+    if target is not None:
+        name = "mse" if target.dtype.is_floating_point else "cross_entropy"
+        return _named(name, target), f"{name} (chosen by the target's dtype)"
+    return _own_or_probe, f"the model's own, or else {PROBE}"
+
+
+def _called(loss: Callable[[Any, Any], Any], target: Any) -> Score:  # noqa: ANN401
+    return lambda output: _scalar(loss(output, target))
+
+
+def _named(name: str, target: Any) -> Score:  # noqa: ANN401
+    if name not in LOSSES:
+        near = difflib.get_close_matches(name, LOSSES, n=1)
+        raise LossError(f"{name!r}", where="loss", expected=f"one of {', '.join(LOSSES)}", try_="".join(near))
+    if target is None:
+        raise LossError(
+            f"{name!r} without a target", where="loss", expected="something to compare the output with",
+            try_="give the batch as (inputs, target)",
+        )  # fmt: skip
+    return lambda output: _scalar(LOSSES[name](main_output(output), target))
+
+
+def _own_or_probe(output: Any) -> torch.Tensor:  # noqa: ANN401
+    own = getattr(output, "loss", None)
+    if own is None and isinstance(output, Mapping):
+        own = output.get("loss")
+    if isinstance(own, torch.Tensor) and own.numel() == 1:
+        return own
+    found = main_output(output)
+    if found.numel() == 1:
+        return found.reshape(())
+    # Signs from a generator of its own: the same at every run, and no draw from the user's generators.
+    signs = torch.randint(0, 2, found.shape, generator=torch.Generator().manual_seed(0)).to(found.device)
+    return (found.float() * (2.0 * signs - 1.0)).sum() / found.numel() ** 0.5
+
+
+def _scalar(value: Any) -> torch.Tensor:  # noqa: ANN401
+    if isinstance(value, torch.Tensor) and value.numel() == 1 and value.is_floating_point():
+        return value.reshape(()) if value.dim() else value
+    raise LossError(
+        _described(value),
+        where="loss",
+        expected="a scalar floating-point tensor",
+        try_='reduce it: reduction="mean", or .mean() at the end',
+    )
+
+
+def _described(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)} and dtype {str(value.dtype).removeprefix('torch.')}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,30 @@
+"""A model of shapes alone: every weight and every signal becomes a tensor on the meta device, without a copy."""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence
+
+import torch
+
+__all__ = ["shapes_only", "signal_to_meta"]
+
+
+def signal_to_meta(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the shape of a signal; integers and booleans stay, since they may decide control flow."""
+    if tensor.device.type == "meta" or not (tensor.is_floating_point() or tensor.is_complex()):
+        return tensor
+    shape = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta")
+    return torch.nn.Parameter(shape, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else shape
+
+
+def shapes_only(model: torch.nn.Module) -> None:
+    """Put shapes in place of a model's parameters and buffers, tied ones once; undone by `preserved` around it."""
+    twins = {id(tensor): signal_to_meta(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    for module in model.modules():
+        for owned in (module._parameters, module._buffers):
+            for name, tensor in owned.items():
+                if tensor is not None:
+                    owned[name] = twins[id(tensor)]
+        for value in vars(module).values():
+            if isinstance(value, MutableSequence):  # such as the flat weights of a recurrent layer
+                value[:] = [twins.get(id(each), each) for each in value]

@@ -1,0 +1,73 @@
+"""From a PyTorch tensor to mergeable statistics: zero-copy through NumPy on the CPU, reductions elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from justright.core.zones import Zones
+from justright.statistics.compute import summarize, summarize_bfloat16, summarize_units
+from justright.statistics.summary import Summary
+from justright.statistics.units import UnitCounts
+
+__all__ = ["GradientMemo", "host_array", "summary_of", "units_of"]
+
+NATIVE = (torch.float16, torch.float32, torch.float64, torch.complex64, torch.complex128)
+"""Dtypes that NumPy has too."""
+
+
+def summary_of(tensor: torch.Tensor) -> Summary:
+    """Summarize every element of a floating-point tensor.
+
+    A broadcast axis (stride 0) is read once and counted as often as it is repeated.
+    """
+    tensor = tensor.detach()
+    repeats = 1
+    for axis, (length, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if stride == 0 and length > 1:
+            tensor = tensor.narrow(axis, 0, 1)
+            repeats *= length
+    summary = summarize_bfloat16(_bits(tensor)) if tensor.dtype is torch.bfloat16 else summarize(host_array(tensor))
+    return summary if repeats == 1 else summary.scaled_count(repeats)
+
+
+def units_of(tensor: torch.Tensor, axis: int, zones: Zones) -> tuple[Summary, UnitCounts]:
+    """Summarize a tensor and count, unit by unit, the elements on flat parts of its function."""
+    return summarize_units(host_array(tensor.detach()), axis, zones)
+
+
+def host_array(tensor: torch.Tensor) -> np.ndarray:
+    """Return the tensor's values as an array that shares its memory where that is possible."""
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    if tensor.dtype not in NATIVE:
+        tensor = tensor.float()
+    return tensor.cpu().numpy()
+
+
+def _bits(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.cpu().view(torch.uint16).numpy()
+
+
+class GradientMemo:
+    """Summaries of gradients, computed once for the many views of one gradient that a backward hands on."""
+
+    def __init__(self) -> None:
+        self._last: tuple[StorageWeakRef, tuple[int, ...], Summary] | None = None
+
+    def __call__(self, gradient: torch.Tensor) -> Summary:
+        """Summarize a gradient, or return the last summary if this is the same memory, unchanged."""
+        if gradient.numel() != _span(gradient):
+            return summary_of(gradient)
+        key = (gradient.data_ptr(), gradient.numel(), gradient._version, hash(gradient.dtype))
+        if self._last is not None and self._last[1] == key and not self._last[0].expired():
+            return self._last[2]
+        summary = summary_of(gradient)
+        self._last = (StorageWeakRef(gradient.untyped_storage()), key, summary)
+        return summary
+
+
+def _span(tensor: torch.Tensor) -> int:
+    """Elements between the first and last one in memory, both counted; equals the size where the layout is dense."""
+    return 1 + sum((length - 1) * stride for length, stride in zip(tensor.shape, tensor.stride(), strict=True))
+

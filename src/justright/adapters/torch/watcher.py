@@ -1,0 +1,181 @@
+"""The watcher: runs a graph's forward for real and summarizes every floating-point site as it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from justright.adapters.torch.mode import EagerMode
+
+from justright.adapters.base import Observation, Watch
+from justright.adapters.torch.calls import Func, schema_of, tensors_in, tensors_out
+from justright.adapters.torch.recorder import UNCOUNTED
+from justright.adapters.torch.statistics import GradientMemo, summary_of, units_of
+from justright.core.graph import Graph, Node, Role
+from justright.core.vocabulary import Kind
+from justright.errors import TraceError
+
+__all__ = ["Left", "Watcher"]
+
+
+class Left(TraceError):
+    """The run made other calls than the graph has."""
+
+
+@dataclass
+class _Call:
+    """What to look at in one native call."""
+
+    native: str
+    outputs: list[tuple[int, int]] = field(default_factory=list)
+    reads: list[tuple[int, int]] = field(default_factory=list)
+    derived: set[int] = field(default_factory=set)
+
+
+class Watcher(EagerMode):
+    """Summarizes forward values at once and gradients through hooks, while it is the active dispatch mode.
+
+    Parameters
+    ----------
+    graph
+        The graph whose calls this run will make.
+    watch
+        Where to count flat units.
+    before_write
+        Told of every tensor that a call is about to overwrite.
+
+    Raises
+    ------
+    Left
+        As soon as a call differs from the graph's.
+    """
+
+    def __init__(
+        self, graph: Graph, watch: Watch, before_write: Callable[[Iterable[torch.Tensor]], None]
+    ) -> None:
+        super().__init__()
+        self.seen = Observation()
+        self._graph = graph
+        self._watch = watch
+        self._plan = _plan(graph, watch)
+        self._before_write = before_write
+        self._memo = GradientMemo()
+        self._fresh: list[tuple[torch.Tensor, int]] = []
+        self._next = 0
+        self._forward = True
+
+    def look(self, tensor: torch.Tensor, site: int) -> None:
+        """Summarize a tensor as this site's forward value."""
+        if site in self._watch.units:
+            axis, zones = self._watch.units[site]
+            self.seen.forward[site], self.seen.units[site] = units_of(tensor, axis, zones)
+        else:
+            self.seen.forward[site] = summary_of(tensor)
+
+    def end_forward(self) -> None:
+        """Say that what follows is the backward; derive what views share with what they view."""
+        self._settle()
+        if self._next != self._graph.calls:
+            raise Left(f"{self._next} calls", where="forward", expected=f"{self._graph.calls} calls, as in the graph")
+        self._forward = False
+        for node in self._graph.nodes:
+            factor = _repeats(self._graph, node)
+            source = self.seen.forward.get(node.operands[0].site) if factor else None
+            if source is not None and node.outputs[0] not in self.seen.forward:
+                self.seen.forward[node.outputs[0]] = source if factor == 1 else source.scaled_count(factor)
+
+    def __torch_dispatch__(
+        self, func: Func, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Run one call and look at what it made."""
+        kwargs = kwargs or {}
+        schema = schema_of(func)
+        if schema.written:
+            self._before_write(
+                tensor for name, tensor in tensors_in(schema, args, kwargs) if name in schema.written
+            )
+        if not self._forward or func in UNCOUNTED:
+            return func(*args, **kwargs)
+        self._settle()
+        call = self._plan.get(self._next)
+        if self._next >= self._graph.calls or (call and call.native != schema.native):
+            expected = call.native if call else "the end of the forward"
+            raise Left(schema.native, where=f"call {self._next}", expected=expected)
+        self._next += 1
+        if call and call.reads:
+            self._look_at_reads(call, [tensor for _, tensor in tensors_in(schema, args, kwargs)])
+        result = func(*args, **kwargs)
+        if call and call.outputs:
+            self._look_at_outputs(call, tensors_out(result))
+        return result
+
+    def _look_at_reads(self, call: _Call, tensors: list[torch.Tensor]) -> None:
+        for position, site in call.reads:
+            if site not in self.seen.forward:
+                self.look(tensors[position], site)
+                self._hook(tensors[position], site)
+
+    def _look_at_outputs(self, call: _Call, tensors: list[torch.Tensor]) -> None:
+        for position, site in call.outputs:
+            if site not in call.derived:
+                self.look(tensors[position], site)
+            self._fresh.append((tensors[position], site))
+
+    def _settle(self) -> None:
+        """Hook the last call's outputs; autograd attaches them to its graph only after the call."""
+        for tensor, site in self._fresh:
+            self._hook(tensor, site)
+        self._fresh.clear()
+
+    def _hook(self, tensor: torch.Tensor, site: int) -> None:
+        if tensor.requires_grad and not tensor.is_leaf:
+            tensor.register_hook(lambda gradient: self._take(gradient, site))
+
+    def _take(self, gradient: torch.Tensor, site: int) -> None:
+        if gradient.layout is torch.strided:
+            self.seen.gradient[site] = self._memo(gradient)
+
+
+def _plan(graph: Graph, watch: Watch) -> dict[int, _Call]:
+    """Lay out by call number what there is to look at."""
+    plan: dict[int, _Call] = {}
+    for node in graph.nodes:
+        if node.call < 0 or node.kind is Kind.UPDATE:
+            continue
+        call = plan.setdefault(node.call, _Call(node.native))
+        call.native = node.native
+        floating = [(place, site) for place, site in enumerate(node.outputs) if _measurable(graph, node, site)]
+        call.outputs += floating
+        if _repeats(graph, node):
+            call.derived.update(site for _, site in floating if site not in watch.units)
+        call.reads += [
+            (place, operand.site)
+            for place, operand in enumerate(node.operands)
+            if _seen_when_read(graph, operand.site)
+        ]
+    return plan
+
+
+def _measurable(graph: Graph, node: Node, site: int) -> bool:
+    """Say whether a site holds a signal: floating, not empty, not memory that nobody has written yet."""
+    return graph.sites[site].floating and graph.sites[site].size > 0 and node.op != "empty"
+
+
+def _seen_when_read(graph: Graph, site: int) -> bool:
+    found = graph.sites[site]
+    producer = graph.producer(site)
+    late = found.role is Role.CONSTANT or (producer is not None and producer.kind is Kind.UPDATE)
+    return late and found.floating and found.size > 0
+
+
+def _repeats(graph: Graph, node: Node) -> int:
+    """How often each element of its input a node's output holds, if the rest of its statistics is the same; else 0."""
+    if not node.operands or len(node.outputs) != 1:
+        return 0
+    source, made = graph.sites[node.operands[0].site], graph.sites[node.outputs[0]]
+    same_dtype = source.dtype == made.dtype and source.size > 0
+    if not same_dtype or not (node.kind is Kind.VIEW or node.op in {"expand", "repeat"}):
+        return 0
+    return made.size // source.size if made.size % source.size == 0 else 0

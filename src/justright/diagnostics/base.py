@@ -1,0 +1,98 @@
+"""What a diagnostic is: a code, a name, a manual page, and a function from a case to findings."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from justright.core.coverage import Gap
+from justright.core.depth import Layer, layers
+from justright.core.findings import Finding
+from justright.core.graph import Graph
+from justright.core.profile import Profile, SiteRecord
+from justright.registry import Catalogue
+
+__all__ = ["DIAGNOSTICS", "Case", "Diagnostic", "diagnose", "diagnostic"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a diagnostic reads: a graph and its profile, measured or predicted."""
+
+    graph: Graph
+    profile: Profile
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Weights with their uses, shallowest first."""
+        return layers(self.graph)
+
+    def record(self, site: int) -> SiteRecord | None:
+        """Record of a site by its index in the graph."""
+        return self.profile.by_name.get(self.graph.sites[site].name)
+
+    def place(self, site: int) -> str:
+        """Name a site for people, with its source line where known."""
+        line = self.graph.source_of(site)
+        return f"{self.graph.sites[site].name} ({line})" if line else self.graph.sites[site].name
+
+
+Check = Callable[[Case], Iterable[Finding | Gap]]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One diagnostic.
+
+    Parameters
+    ----------
+    code
+        Stable code, ``"JR103"``.
+    name
+        Name, ``"vanishing-gradient"``.
+    page
+        Manual page in Markdown: the docstring of its module.
+    check
+        From a case to findings, and to gaps where something could not be judged.
+    """
+
+    code: str
+    name: str
+    page: str
+    check: Check
+
+    @property
+    def summary(self) -> str:
+        """First line of the page."""
+        return self.page.strip().splitlines()[0]
+
+
+DIAGNOSTICS: Catalogue[Diagnostic] = Catalogue("diagnostic", package="justright.diagnostics")
+"""Diagnostics by code."""
+
+
+def diagnostic(code: str, name: str) -> Callable[[Check], Check]:
+    """Register the decorated function as a diagnostic; its module's docstring is the manual page."""
+
+    def register(check: Check) -> Check:
+        page = inspect.cleandoc(sys.modules[check.__module__].__doc__ or "")
+        DIAGNOSTICS.register(code, Diagnostic(code, name, page, check))
+        return check
+
+    return register
+
+
+def diagnose(case: Case) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
+    """Run every diagnostic; return findings, worst first, and what could not be judged."""
+    yielded = list(_run(case))
+    findings = [each for each in yielded if isinstance(each, Finding)]
+    gaps = tuple(each for each in yielded if isinstance(each, Gap))
+    return tuple(sorted(findings, key=lambda finding: (-finding.severity, finding.code))), gaps
+
+
+def _run(case: Case) -> Iterator[Finding | Gap]:
+    for entry in DIAGNOSTICS.values():
+        yield from entry.check(case)
