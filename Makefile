@@ -44,7 +44,7 @@ bench: $(READY) ## run the benchmarks
 $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@if $(BIN)/python -m pip install -q -c constraints.txt uv; then \
-		install="$(BIN)/uv pip install -q --python $(BIN)/python"; \
+		install="$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python"; \
 	else \
 		install="$(BIN)/python -m pip install -q"; \
 	fi; \

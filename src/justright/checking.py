@@ -90,7 +90,7 @@ def check(
         adapter.prepare(model, _spec(each), loss, device=device, initializers=initializers, notes=tuple(notes))
         for each in given
     ]
-    return _examine(adapter, jobs, title, progress or (lambda *_: None))
+    return _examine(adapter, jobs, title, progress or (lambda *_: None), chosen=loss is None)
 
 
 def check_target(target: Target, *, device: str | None = None, progress: Progress | None = None) -> Report:
@@ -113,15 +113,16 @@ def _spec(batch: Any) -> Any:  # noqa: ANN401
     return parse_input(batch) if isinstance(batch, str) else batch
 
 
-def _examine(adapter: Adapter, jobs: list[Job], title: str | None, progress: Progress) -> Report:
+def _examine(adapter: Adapter, jobs: list[Job], title: str | None, progress: Progress, *, chosen: bool) -> Report:
     began = time.perf_counter()
     progress("trace", 0, 1)
     graph, untraced = _traced(adapter, jobs[0])
     progress("trace", 1, 1)
     measured = measure(adapter, jobs, graph, progress=progress)
     findings, unjudged = diagnose(Case(measured.graph, measured.profile))
-    coverage = _coverage(measured, (*unjudged, *untraced), jobs[0].notes)
-    facts = {**jobs[0].facts, "seconds": f"{time.perf_counter() - began:.2f}"}
+    notes = (*jobs[0].notes, *([f"loss, since none was given: {measured.scored}"] if chosen else []))
+    coverage = _coverage(measured, (*unjudged, *untraced), notes)
+    facts = {**jobs[0].facts, "loss": measured.scored, "seconds": f"{time.perf_counter() - began:.2f}"}
     return Report(title or facts["model"], measured.graph, measured.profile, findings, coverage, facts)
 
 

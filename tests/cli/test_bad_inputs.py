@@ -30,7 +30,7 @@ MODELS = {
     "no model at all": ("net.py:number", ["a int from number"]),
     "class of transformers": ("transformers:GPT2LMHeadModle", ["try: transformers:GPT2LMHeadModel"]),
     "type of transformers": ("transformers:gtp2", ["transformers:gpt2"]),
-    "no model of transformers": ("transformers:Trainer", ["'Trainer'", "a model class"]),
+    "no model of transformers": ("transformers:GenerationConfig", ["'GenerationConfig'", "a model class"]),
     "abstract class": ("transformers:AutoModelForCausalLM", ["'AutoModelForCausalLM'", "transformers:"]),
     "name on the Hub": ("transformers:openai/gpt2", ["nothing is downloaded", "openai/gpt2/config.json"]),
     "no such config": ("transformers:no/config.json", ["no file 'no/config.json'"]),

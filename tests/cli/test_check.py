@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -175,20 +176,30 @@ def test_the_real_check_of_a_sick_network(folder, run):
 # In processes of their own: what the operating system sees.
 
 STUB = """
+import os
 import sys
+
 import justright.checking
+import justright.cli.sources
+from justright.adapters.base import Target
+from justright.cli.main import main
+from justright.core.coverage import Coverage, Gap
 from justright.core.graph import Graph
 from justright.core.profile import Profile
 from justright.report import Report
-from justright.core.coverage import Coverage, Gap
 
-def stub(target, **_):
+def resolve(source, seed):
+    print("printed by the factory")
+    os.system("echo printed by a child")
+    return Target(None)
+
+def check(target, **_):
     print("printed by the check")
     gaps = tuple(Gap("x" * 50, "y" * 50, 1, str(i)) for i in range(4000))
     return Report("long", Graph((), ()), Profile(()), (), Coverage(gaps=gaps))
 
-justright.checking.check_target = stub
-from justright.cli.main import main
+justright.cli.sources.resolve = resolve
+justright.checking.check_target = check
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -198,15 +209,22 @@ def process(*arguments, **options):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-def test_json_stays_pure_beside_child_processes(folder):
-    stdout, stderr = process("check", "net.py:noisy", "--json", "-").communicate()
+def test_json_stays_pure_beside_child_processes():
+    stdout, stderr = process("check", "any:model", "--json", "-").communicate()
     assert json.loads(stdout)["title"] == "long"
     assert {"printed by the factory", "printed by a child", "printed by the check"} <= set(stderr.splitlines())
 
 
-@pytest.mark.parametrize("options", [[], ["--json", "-"]])
-def test_a_reader_that_leaves_is_not_our_error(options, folder):
-    child = process("check", "net.py:make", *options)
+@pytest.mark.parametrize(
+    ("options", "unbuffered", "code"),
+    [([], "", 0), (["--json", "-"], "", 0), ([], "1", 141)],
+    ids=["report", "json", "print before the report"],
+)
+def test_a_reader_that_leaves_is_not_our_error(options, unbuffered, code):
+    child = process("check", "any:model", *options, env={**os.environ, "PYTHONUNBUFFERED": unbuffered})
     child.stdout.close()
-    assert (child.wait(), child.stderr.read().replace("printed by the check\n", "")) == (0, "")
+    printed = [
+        line for line in child.stderr.read().splitlines() if not line.startswith(("printed by", "sh: ", "echo: "))
+    ]
+    assert (child.wait(), printed) == (code, [])
     child.stderr.close()

@@ -9,7 +9,8 @@ import pytest
 
 from justright.core.graph import GraphBuilder, Role
 from justright.ops.base import OPERATORS
-from justright.ops.chains import LONGEST, Chain, chains
+from justright.ops.chains import Chain, chains
+from justright.ops.regions import LONGEST
 from justright.ops.zones import zones
 
 torch = pytest.importorskip("torch")

@@ -453,6 +453,7 @@ def test_a_clamp_is_flat_up_to_its_bounds_though_it_passes_gradient_on_them():
     for low, high in ((0.0, 1.0), (-0.3, 0.7), (0.1, 6e2)):
         found = zones(*of("clamp", {"min": low, "max": high}))
         assert found.flat == ((-INF, low), (high, INF))
+    assert zones(*of("clamp", {"min": -INF, "max": 0.5})).flat == ((0.5, INF),)
 
 
 def test_a_wave_is_not_flat_even_if_its_crest_is_where_one_stops_looking():

@@ -15,7 +15,7 @@ from justright.errors import BackendError, ModelError
 from justright.statistics.summary import Summary
 from justright.statistics.units import UnitCounts
 
-__all__ = ["Adapter", "Job", "Observation", "Target", "Watch", "adapter_of", "load_adapter"]
+__all__ = ["Adapter", "Job", "Observation", "Score", "Target", "Watch", "adapter_of", "load_adapter"]
 
 ADAPTERS: Mapping[str, str] = {"torch": "justright.adapters.torch"}
 """Framework, as it is imported, to the package that serves it."""
@@ -52,6 +52,16 @@ class Target:
     notes: tuple[str, ...] = ()
 
 
+class Score(Protocol):
+    """From an output to the scalar that gradients start from; `used` says in words what the last one was."""
+
+    used: str
+
+    def __call__(self, output: Any) -> Any:  # noqa: ANN401
+        """Score an output."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """A model with all that one forward and backward needs; made by `Adapter.prepare`, opaque to engines.
@@ -77,7 +87,7 @@ class Job:
     model: Any
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    score: Callable[[Any], Any]
+    score: Score
     facts: Mapping[str, str]
     target: Any = None
     notes: tuple[str, ...] = ()
@@ -93,7 +103,7 @@ class Watch:
 
 @dataclass
 class Observation:
-    """What one forward and backward showed, by site index and by parameter name."""
+    """What one forward and backward showed, by site index and by parameter name; `scored` says what the loss was."""
 
     forward: dict[int, Summary] = field(default_factory=dict)
     gradient: dict[int, Summary] = field(default_factory=dict)
@@ -102,6 +112,7 @@ class Observation:
     parameter_gradients: dict[str, Summary] = field(default_factory=dict)
     identical: dict[str, tuple[int, tuple[tuple[int, ...], ...]]] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
+    scored: str = ""
 
 
 class Adapter(Protocol):

@@ -14,17 +14,11 @@ from typing import TextIO
 import typer
 
 import justright
-from justright.cli.main import INTERRUPTED
+from justright.cli.codes import COULD_NOT_CHECK, INTERRUPTED, PIPE_CLOSED
 from justright.errors import JustRightError
 from justright.report.text import printable
 
-__all__ = ["COULD_NOT_CHECK", "PIPE_CLOSED", "guarded", "silenced_pipe", "user_line"]
-
-COULD_NOT_CHECK = 2
-"""Exit code where nothing was examined."""
-
-PIPE_CLOSED = 141
-"""Exit code where the reader of a pipe left before the answer was known: 128 and the number of SIGPIPE."""
+__all__ = ["guarded", "silenced_pipe", "user_line"]
 
 LONGEST = 2000
 """Characters of a message of somebody else's exception that are shown."""
@@ -44,7 +38,7 @@ def guarded(*, debug: bool) -> Iterator[None]:
     Raises
     ------
     typer.Exit
-        With 2 where nothing could be examined, with 130 after Ctrl-C.
+        With 2 where nothing could be examined, with 130 after Ctrl-C, with 141 where the reader of a pipe left.
     """
     try:
         yield
@@ -53,10 +47,10 @@ def guarded(*, debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         _say("interrupted")
         raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        _drop_output(sys.stdout)
-        raise typer.Exit(PIPE_CLOSED) from None
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and not sys.stdout.isatty():
+            _drop_output(sys.stdout)
+            raise typer.Exit(PIPE_CLOSED) from None
         if debug:
             _show_traceback(error)
         _say(str(error) if isinstance(error, JustRightError) else _unexpected(error), label="error")

@@ -209,10 +209,10 @@ def _refuse_arguments(factory: Callable[..., Any], place: Place) -> None:
 
 @contextmanager
 def _put_into_words(expected: str) -> Iterator[None]:
-    """Make one error of what the user's code raises, at the line where it did."""
+    """Make one error of what the user's code raises, at the line where it did; a closed pipe is no error of it."""
     try:
         yield
-    except JustRightError:
+    except (JustRightError, BrokenPipeError):
         raise
     except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -6,10 +6,9 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-__all__ = ["main"]
+from justright.cli.codes import COULD_NOT_CHECK, INTERRUPTED
 
-INTERRUPTED = 130
-"""Exit code of a command that was stopped with Ctrl-C: 128 and the number of the signal SIGINT."""
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         said = f"error: justright: got no package {missing[0]!r}\n  expected: {' and '.join(missing)} installed\n"
         sys.stderr.write(f"{said}  try: pip install 'justright[cli]'\n")
-        return 2
+        return COULD_NOT_CHECK
     try:
         from justright.cli.app import app
 

@@ -34,12 +34,15 @@ class Measurement:
         The graph whose sites were measured: the given one, or, where the run left it, one recorded from the run.
     profile
         Statistics at its sites.
+    scored
+        What gradients started from, in words.
     notes
         What was assumed on the way, each a sentence.
     """
 
     graph: Graph
     profile: Profile
+    scored: str
     notes: tuple[str, ...] = ()
 
 
@@ -84,7 +87,7 @@ def measure(
         )
     places, seen = found
     opened = _opening(adapter, jobs[0], seen)
-    return Measurement(graph, _profile(graph, places, seen, opened), tuple(notes))
+    return Measurement(graph, _profile(graph, places, seen, opened), seen.scored, tuple(notes))
 
 
 Found = tuple[Mapping[int, Nonlinearity], Observation]

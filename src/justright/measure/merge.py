@@ -35,6 +35,7 @@ def merged(first: Observation, second: Observation) -> Observation:
             if name in second.identical
         },
         [*first.losses, *second.losses],
+        first.scored,
     )
 
 

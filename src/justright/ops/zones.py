@@ -74,7 +74,7 @@ def zones(function: Function, derivative: Function, kinks: Iterable[float], thre
     >>> zones(lambda x: entry.phi(input=x), lambda x: entry.partials["input"](input=x), entry.kinks())
     Zones(flat=((-inf, 0.0), (6.0, inf)), off=((-inf, 0.0),))
     """
-    bends = tuple(float(kink) for kink in kinks)
+    bends = tuple(float(kink) for kink in kinks if abs(kink) <= SPAN)
     slope = _Slope(function, derivative)
     points = grid(bends)
     typical, peak = _steepest(slope, points, np.array(bends))
@@ -95,7 +95,8 @@ def _steepest(slope: Function, points: Array, bends: Array) -> tuple[float, floa
     """Return the largest slope in the core apart from kinks, and the largest anywhere, also close to a kink."""
     reach = PROBE * np.maximum(1.0, np.abs(bends))
     everywhere = np.abs(slope(np.concatenate([points, bends - reach, bends + reach])))
-    core = (np.abs(points) <= CORE) & ~np.isin(points, bends)
+    apart = np.all(np.abs(points[:, None] - bends) > 100 * PROBE, axis=1)
+    core = apart & (np.abs(points) <= CORE)
     return float(np.max(everywhere[: points.size][core])), float(np.max(everywhere))
 
 
@@ -128,10 +129,10 @@ def _intervals(labels: Labels, points: Array, snaps: tuple[float, ...]) -> list[
     """Return for every label the maximal intervals on which it holds; at the ends of the grid they go on for ever."""
     below, above, rows = changes(labels, points)
     first = labels(points[:1])[:, 0]
-    return [_between(below[rows == row], above[rows == row], bool(holds), snaps) for row, holds in enumerate(first)]
+    return [_pairs(below[rows == row], above[rows == row], bool(holds), snaps) for row, holds in enumerate(first)]
 
 
-def _between(below: Array, above: Array, holds: bool, snaps: tuple[float, ...]) -> list[Interval]:
+def _pairs(below: Array, above: Array, holds: bool, snaps: tuple[float, ...]) -> list[Interval]:
     """Pair the changes of one label, which holds at the left end or not; an end is the last point on which it does."""
     sides = [(low, high) if holds else (high, low) for low, high in zip(below, above, strict=True)]
     ends = [_snap(float(side[index % 2]), snaps) for index, side in enumerate(sides)]

@@ -93,6 +93,7 @@ class TorchAdapter:
                 return None
             _look_at_parameters(watcher.seen, graph, job, found)
             watcher.seen.losses.append(float(loss.detach()))
+            watcher.seen.scored = job.score.used
             return watcher.seen
 
     def opening(self, job: Job, names: Sequence[str], steps: int) -> Mapping[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Schema", "attributes", "dtype_name", "schema_of", "tensors_in", "tensors_out"]
+__all__ = ["Schema", "attributes", "dtype_name", "schema_of", "tensors_in", "tensors_out", "tensors_written"]
 
 Func = torch._ops.OpOverload
 
@@ -64,6 +64,13 @@ def tensors_in(schema: Schema, args: tuple[Any, ...], kwargs: Mapping[str, Any])
         elif isinstance(value, list | tuple):
             found.extend((name, each) for each in value if isinstance(each, torch.Tensor))
     return found
+
+
+def tensors_written(schema: Schema, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+    """Return the tensors a call overwrites."""
+    if not schema.written:
+        return []
+    return [tensor for name, tensor in tensors_in(schema, args, kwargs) if name in schema.written]
 
 
 def tensors_out(result: Any) -> list[torch.Tensor]:  # noqa: ANN401

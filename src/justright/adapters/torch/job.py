@@ -69,11 +69,8 @@ def prepare(
     args, kwargs, target = _arguments(model, batch, loss)
     args, kwargs, target = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.to(on), (args, kwargs, target))
     _check_batch(args, kwargs, target)
-    score, chosen = scoring(loss, target, batch)
-    if loss is None:
-        notes.append(f"loss: {chosen}")
-    facts = _facts(model, args, kwargs, chosen, on)
-    return Job(model, args, kwargs, score, facts, target, tuple(notes), initializers or {})
+    facts = _facts(model, args, kwargs, on)
+    return Job(model, args, kwargs, scoring(loss, target, batch), facts, target, tuple(notes), initializers or {})
 
 
 def batch_tensors(job: Job) -> Iterator[tuple[str, torch.Tensor]]:
@@ -184,7 +181,7 @@ def _divides(rows: int, targets: int) -> bool:
 
 
 def _facts(
-    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], loss: str, device: torch.device
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], device: torch.device
 ) -> dict[str, str]:
     tensors = [leaf for leaf in pytree.tree_leaves((args, dict(kwargs))) if isinstance(leaf, torch.Tensor)]
     shapes = ", ".join(f"{tuple(each.shape)} {str(each.dtype).removeprefix('torch.')}" for each in tensors)
@@ -193,7 +190,6 @@ def _facts(
         "model": type(model).__name__,
         "parameters": f"{count:,}",
         "batch": shapes,
-        "loss": loss,
         "mode": "train" if model.training else "eval",
         "device": str(device),
         "torch": torch.__version__,

@@ -12,9 +12,32 @@ import torch.nn.functional as F  # noqa: N812  the field's usual name for it
 
 from justright.errors import LossError
 
-__all__ = ["LOSSES", "PROBE", "Score", "floating_outputs", "main_output", "scoring"]
+__all__ = ["LOSSES", "OWN", "PROBE", "Score", "floating_outputs", "main_output", "scoring"]
 
-Score = Callable[[Any], torch.Tensor]
+
+class Score:
+    """From an output to the scalar that gradients start from.
+
+    Parameters
+    ----------
+    function
+        Returns the scalar and what it is.
+
+    Attributes
+    ----------
+    used
+        What the last scalar was, in a few words.
+    """
+
+    def __init__(self, function: Callable[[Any], tuple[torch.Tensor, str]]) -> None:
+        self._function = function
+        self.used = ""
+
+    def __call__(self, output: Any) -> torch.Tensor:  # noqa: ANN401
+        """Score an output."""
+        value, self.used = self._function(output)
+        return value
+
 
 
 def _cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -37,7 +60,8 @@ LOSSES: Final[dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] =
 }
 """Losses of (output, target) by name."""
 
-PROBE = "a fixed random direction of unit norm at the output (no loss was given)"
+OWN = "the model's own (output.loss)"
+PROBE = "a fixed random direction of unit norm at the output"
 
 
 def floating_outputs(output: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401
@@ -76,22 +100,18 @@ def main_output(output: Any) -> torch.Tensor:  # noqa: ANN401
     return found
 
 
-def scoring(loss: Any, target: Any, batch: Any) -> tuple[Score, str]:  # noqa: ANN401
+def scoring(loss: Any, target: Any, batch: Any) -> Score:  # noqa: ANN401
     """Make the function from an output to the scalar that gradients start from.
 
     Parameters
     ----------
     loss
-        A callable of (output, target), a name from `LOSSES`, or ``None`` to choose one.
+        A callable of (output, target), a name from `LOSSES`, or ``None`` to choose one: by the dtype of the target;
+        without a target the model's own, and if it has none, a fixed random direction at the output.
     target
         What the loss compares with; ``None`` if there is none.
     batch
         What a callable gets in place of a missing target: the batch itself.
-
-    Returns
-    -------
-    score, description
-        The description says what was chosen, for the report.
 
     Raises
     ------
@@ -99,22 +119,18 @@ def scoring(loss: Any, target: Any, batch: Any) -> tuple[Score, str]:  # noqa: A
         If the name is unknown or the named loss has no target.
     """
     if callable(loss):
-        return _called(loss, batch if target is None else target), f"{getattr(loss, '__name__', type(loss).__name__)}"
-    if isinstance(loss, str):
-        return _named(loss, target), loss
-    if loss is not None:
+        against = batch if target is None else target
+        name = getattr(loss, "__name__", type(loss).__name__)
+        return Score(lambda output: (_scalar(loss(output, against)), name))
+    if loss is not None and not isinstance(loss, str):
         raise LossError(_described(loss), where="loss", expected=f"a callable or one of {', '.join(LOSSES)}")
-    if target is not None:
-        name = "mse" if target.dtype.is_floating_point else "cross_entropy"
-        return _named(name, target), f"{name} (chosen by the target's dtype)"
-    return _own_or_probe, f"the model's own, or else {PROBE}"
+    if loss is None and target is None:
+        return Score(_own_or_probe)
+    name = loss or ("mse" if target.dtype.is_floating_point else "cross_entropy")
+    return _named(name, target, "" if loss else " (chosen by the target's dtype)")
 
 
-def _called(loss: Callable[[Any, Any], Any], target: Any) -> Score:  # noqa: ANN401
-    return lambda output: _scalar(loss(output, target))
-
-
-def _named(name: str, target: Any) -> Score:  # noqa: ANN401
+def _named(name: str, target: Any, note: str) -> Score:  # noqa: ANN401
     if name not in LOSSES:
         near = difflib.get_close_matches(name, LOSSES, n=1)
         raise LossError(f"{name!r}", where="loss", expected=f"one of {', '.join(LOSSES)}", try_="".join(near))
@@ -123,21 +139,19 @@ def _named(name: str, target: Any) -> Score:  # noqa: ANN401
             f"{name!r} without a target", where="loss", expected="something to compare the output with",
             try_="give the batch as (inputs, target)",
         )  # fmt: skip
-    return lambda output: _scalar(LOSSES[name](main_output(output), target))
+    return Score(lambda output: (_scalar(LOSSES[name](main_output(output), target)), name + note))
 
 
-def _own_or_probe(output: Any) -> torch.Tensor:  # noqa: ANN401
-    own = getattr(output, "loss", None)
-    if own is None and isinstance(output, Mapping):
-        own = output.get("loss")
+def _own_or_probe(output: Any) -> tuple[torch.Tensor, str]:  # noqa: ANN401
+    own = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
     if isinstance(own, torch.Tensor) and own.numel() == 1:
-        return own
+        return own.reshape(()) if own.dim() else own, OWN
     found = main_output(output)
     if found.numel() == 1:
-        return found.reshape(())
+        return found.reshape(()), "the model's output, a single number"
     # Signs from a generator of its own: the same at every run, and no draw from the user's generators.
     signs = torch.randint(0, 2, found.shape, generator=torch.Generator().manual_seed(0)).to(found.device)
-    return (found.float() * (2.0 * signs - 1.0)).sum() / found.numel() ** 0.5
+    return (found.float() * (2.0 * signs - 1.0)).sum() / found.numel() ** 0.5, PROBE
 
 
 def _scalar(value: Any) -> torch.Tensor:  # noqa: ANN401

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, MutableSet
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
+from contextlib import ExitStack, contextmanager
+from enum import Enum, auto
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
-__all__ = ["Guard", "preserved"]
+from justright.adapters.torch.calls import Func, schema_of, tensors_written
+from justright.adapters.torch.mode import EagerMode
+
+__all__ = ["Guard", "Guarding", "preserved"]
 
 
 class Guard:
@@ -41,6 +46,25 @@ class Guard:
         self._copies.clear()
 
 
+class Guarding(EagerMode):
+    """Tells a guard of every write, and does nothing else, while it is the active dispatch mode."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__()
+        self._guard = guard
+
+    def __torch_dispatch__(
+        self,
+        func: Func,
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Run one call."""
+        self._guard.before_write(tensors_written(schema_of(func), args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
 @contextmanager
 def preserved(model: torch.nn.Module, batch: Iterable[torch.Tensor]) -> Iterator[Guard]:
     """Open a context after which model, batch and random states are what they were, also after an error.
@@ -48,27 +72,29 @@ def preserved(model: torch.nn.Module, batch: Iterable[torch.Tensor]) -> Iterator
     Parameters
     ----------
     model
-        Its parameters, gradients, buffers, modes, hooks and plain attributes come back.
+        Its parameters, gradients, buffers, modes, hooks, plain attributes and generators come back; attributes of
+        objects that hang on it are not looked into.
     batch
         Tensors of the batch, which a forward may overwrite.
     """
-    parameters = list(model.parameters())
-    flags = [(parameter, parameter.requires_grad, parameter.grad) for parameter in parameters]
-    modules = [(module, dict(vars(module)), _contents(module)) for module in model.modules()]
-    guard = Guard([*parameters, *model.buffers(), *batch, *_attributes(modules)])
-    states = _random_states()
-    try:
+    modules = [(module, dict(vars(module))) for module in model.modules()]
+    kept, contents = _reached(attributes for _, attributes in modules)
+    own = [value for value in kept if isinstance(value, torch.Tensor)]
+    tensors = [_TensorState(tensor) for tensor in own]
+    gradients = [state.grad for state in tensors if state.grad is not None]
+    guard = Guard([*own, *gradients, *batch])
+    with ExitStack() as stack:  # every part comes back, even if another one cannot
+        stack.callback(_restore_random, _random_states())
+        for rewind in filter(None, map(_rewind, kept)):
+            stack.callback(rewind)
+        stack.callback(guard.restore)
+        for state in tensors:
+            stack.callback(state.restore)
+        for container, copy in contents:
+            stack.callback(_restore_container, container, copy)
+        for module, attributes in modules:
+            stack.callback(_restore_attributes, vars(module), attributes)
         yield guard
-    finally:
-        for module, attributes, contents in modules:
-            _restore(module, attributes, contents)
-        for parameter, flag, gradient in flags:
-            if parameter.requires_grad is not flag:
-                parameter.requires_grad_(flag)
-            if parameter.grad is not gradient:
-                parameter.grad = gradient
-        guard.restore()
-        _restore_random(states)
 
 
 def _pointer(tensor: torch.Tensor) -> int:
@@ -79,36 +105,113 @@ def _real(tensor: torch.Tensor) -> bool:
     return tensor.device.type != "meta" and tensor.layout is torch.strided
 
 
+class _TensorState:
+    """What a tensor object is beside the values in its memory."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+        self.grad = tensor.grad if tensor.is_leaf else None
+        self._leaf = tensor.is_leaf
+        self._flag = tensor.requires_grad
+        self._alias = tensor.detach()
+        self._attributes = dict(vars(tensor))
+        self._hooks = [(name, hooks, dict(hooks or {})) for name in HOOKS for hooks in [getattr(tensor, name)]]
+
+    def restore(self) -> None:
+        """Give it back its memory, flag, gradient and hooks."""
+        tensor = self.tensor
+        if self._leaf and not tensor.is_leaf and not tensor._is_view():
+            tensor.detach_()  # a call overwrote it with something that carries a gradient
+        if _real(tensor) and _form(tensor) != _form(self._alias):
+            tensor.data = self._alias
+        if tensor.is_leaf and tensor.requires_grad is not self._flag:
+            tensor.requires_grad_(self._flag)
+        if tensor.is_leaf and tensor.grad is not self.grad:
+            tensor.grad = self.grad
+        _restore_attributes(vars(tensor), self._attributes)
+        for name, hooks, copy in self._hooks:
+            if getattr(tensor, name) is not hooks:
+                setattr(tensor, name, hooks)
+            if hooks is not None:
+                _restore_container(hooks, copy)
+
+
+HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+"""Where a tensor keeps the hooks that are registered on it."""
+
+
+def _form(tensor: torch.Tensor) -> tuple[Any, ...]:
+    return _pointer(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
+
+
 Contents = list[tuple[Any, Any]]
 
 
-def _contents(module: torch.nn.Module) -> Contents:
-    """Copy the containers among a module's attributes, one level deep."""
-    kinds = MutableMapping | MutableSequence | MutableSet
-    return [
-        (value, dict(value) if isinstance(value, MutableMapping) else list(value))
-        for value in vars(module).values()
-        if isinstance(value, kinds) and not isinstance(value, torch.nn.Module)
-    ]
+def _reached(attributes: Iterable[Mapping[str, Any]]) -> tuple[list[Any], Contents]:
+    """Return tensors and generators among some attributes and in the containers there, and a copy of each container.
+
+    Containers in containers count, at any level; modules do not, since each has its own turn.
+    """
+    kept: list[Any] = []
+    contents: Contents = []
+    kinds: dict[type, _Kind] = {}
+    pending = [value for each in attributes for value in each.values()]
+    seen: set[int] = set()
+    while pending:
+        value = pending.pop()
+        kind = kinds.get(type(value)) or kinds.setdefault(type(value), _kind(type(value)))
+        if kind is _Kind.OTHER or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if kind is _Kind.KEPT:
+            kept.append(value)
+        else:
+            copy = dict(value) if kind is _Kind.MAPPING else list(value)
+            pending += copy.values() if kind is _Kind.MAPPING else copy
+            contents += [] if kind is _Kind.TUPLE else [(value, copy)]
+    return kept, contents
 
 
-def _attributes(modules: list[tuple[torch.nn.Module, dict[str, Any], Contents]]) -> Iterator[torch.Tensor]:
-    """Tensors that hang on modules without being parameters or buffers, in containers too."""
-    for _, attributes, contents in modules:
-        yield from (value for value in attributes.values() if isinstance(value, torch.Tensor))
-        for _, copy in contents:
-            values = copy.values() if isinstance(copy, dict) else copy
-            yield from (value for value in values if isinstance(value, torch.Tensor))
+class _Kind(Enum):
+    """What a value is to us."""
+
+    OTHER = auto()
+    KEPT = auto()
+    TUPLE = auto()
+    MAPPING = auto()
+    CONTAINER = auto()
 
 
-def _restore(module: torch.nn.Module, attributes: dict[str, Any], contents: Contents) -> None:
-    now = vars(module)
+def _kind(kind: type) -> _Kind:
+    """Sort a type; done once each, since asking an abstract base class is slow."""
+    if issubclass(kind, torch.Tensor | torch.Generator | random.Random | np.random.Generator | np.random.RandomState):
+        return _Kind.KEPT
+    if issubclass(kind, tuple):
+        return _Kind.TUPLE
+    if issubclass(kind, torch.nn.Module):
+        return _Kind.OTHER
+    if issubclass(kind, MutableMapping):
+        return _Kind.MAPPING
+    return _Kind.CONTAINER if issubclass(kind, MutableSequence | MutableSet) else _Kind.OTHER
+
+
+def _restore_attributes(now: dict[str, Any], attributes: dict[str, Any]) -> None:
     if now.keys() != attributes.keys() or any(now[name] is not value for name, value in attributes.items()):
         now.clear()
         now.update(attributes)
-    for container, copy in contents:
-        if not _same(container, copy):
-            _refill(container, copy)
+
+
+def _restore_container(container: Any, copy: Any) -> None:  # noqa: ANN401
+    if _same(container, copy):
+        return
+    container.clear()
+    if isinstance(container, MutableMapping):
+        container.update(copy)
+    elif isinstance(container, MutableSet):
+        for value in copy:
+            container.add(value)
+    else:
+        container.extend(copy)
 
 
 def _same(container: Any, copy: Any) -> bool:  # noqa: ANN401
@@ -117,21 +220,25 @@ def _same(container: Any, copy: Any) -> bool:  # noqa: ANN401
     return len(container) == len(copy) and all(a is b for a, b in zip(container, copy, strict=True))
 
 
-def _refill(container: Any, copy: Any) -> None:  # noqa: ANN401
-    container.clear()
-    if isinstance(copy, dict) or isinstance(container, MutableSet):
-        for value in copy:
-            container.add(value) if isinstance(container, MutableSet) else container.__setitem__(value, copy[value])
-    else:
-        container.extend(copy)
+def _rewind(value: Any) -> Callable[[], None] | None:  # noqa: ANN401
+    """Return what sets a random generator back to its present state; ``None`` for anything else."""
+    if isinstance(value, torch.Generator | np.random.RandomState):
+        return partial(value.set_state, value.get_state())
+    if isinstance(value, random.Random):
+        return partial(value.setstate, value.getstate())
+    if isinstance(value, np.random.Generator):
+        return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
+    return None
 
 
 def _random_states() -> dict[str, Any]:
-    states: dict[str, Any] = {"torch": torch.get_rng_state(), "python": random.getstate()}
+    states: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),  # noqa: NPY002  the generator that a user's code may have seeded
+    }
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         states["cuda"] = torch.cuda.get_rng_state_all()
-    if "numpy" in sys.modules:
-        states["numpy"] = sys.modules["numpy"].random.get_state()
     return states
 
 
@@ -140,5 +247,4 @@ def _restore_random(states: dict[str, Any]) -> None:
     random.setstate(states["python"])
     if "cuda" in states:
         torch.cuda.set_rng_state_all(states["cuda"])
-    if "numpy" in states:
-        sys.modules["numpy"].random.set_state(states["numpy"])
+    np.random.set_state(states["numpy"])  # noqa: NPY002  the generator that a user's code may have seeded
