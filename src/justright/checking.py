@@ -11,7 +11,7 @@ from justright.core.coverage import Coverage, Gap
 from justright.core.graph import Graph, Initializer
 from justright.core.profile import Profile, SiteRecord
 from justright.diagnostics.base import Case, diagnose
-from justright.errors import InputError, TraceError
+from justright.errors import ForwardError, InputError, TraceError
 from justright.measure.engine import Measurement, measure
 from justright.report.report import Report
 
@@ -127,10 +127,13 @@ def _examine(adapter: Adapter, jobs: list[Job], title: str | None, progress: Pro
 
 
 def _traced(adapter: Adapter, job: Job) -> tuple[Graph | None, tuple[Gap, ...]]:
-    """Trace without data; where that is impossible, measuring records the structure, and the ledger says why."""
+    """Trace without data; where that is impossible, measuring records the structure, and the ledger says why.
+
+    A forward that raises without data may run with data; if it raises then too, that error is the better one.
+    """
     try:
         return adapter.trace(job), ()
-    except TraceError as error:
+    except (TraceError, ForwardError) as error:
         return None, (Gap("structure without data", error.got, where=error.where),)
 
 

@@ -95,6 +95,13 @@ def test_a_seed_fixes_every_generator(folder):
     assert all(a != b for a, b in zip(first, other, strict=True))
 
 
+def test_what_a_file_draws_while_it_is_imported_does_not_change_the_weights(folder):
+    text = "import torch\ntorch.rand({})\ndef make(): return torch.nn.Linear(4, 4)\n"
+    for count in (1, 2):
+        (folder / f"draws{count}.py").write_text(text.format(count), encoding="utf-8")
+    assert torch.equal(weights("draws1.py:make", 3), weights("draws2.py:make", 3))
+
+
 def test_initializers_are_recorded_while_the_factory_runs(folder):
     target = resolve("net.py:make")
     assert set(target.initializers) == {name for name, _ in target.model.named_parameters()}

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
+from torch.func import functional_call
 
 from justright.adapters.base import Job, Observation, Target, Watch
 from justright.adapters.torch.conditions import open_form
 from justright.adapters.torch.execute import RealExecutor, ShapeExecutor
 from justright.adapters.torch.gradients import gradients, opening
 from justright.adapters.torch.initializers import recording_initializers
-from justright.adapters.torch.job import batch_tensors, prepare
+from justright.adapters.torch.job import batch_tensors, check_values, own_tensors, prepare
 from justright.adapters.torch.losses import floating_outputs
 from justright.adapters.torch.place import ModuleStack, line_of_traceback
-from justright.adapters.torch.preserve import Guard, preserved
+from justright.adapters.torch.preserve import Guard, Guarding, preserved
 from justright.adapters.torch.recorder import Executor, Recorder
 from justright.adapters.torch.shapes import shapes_only, signal_to_meta
 from justright.adapters.torch.statistics import host_array, summary_of
 from justright.adapters.torch.watcher import Left, Watcher
 from justright.core.graph import Graph, Initializer, Parameter, Role
 from justright.core.layout import weight_layout
-from justright.errors import ForwardError, JustRightError
+from justright.errors import ForwardError, JustRightError, LossError, TraceError
 from justright.statistics.rows import identical_rows
 
 __all__ = ["ADAPTER", "TorchAdapter"]
@@ -69,26 +68,28 @@ class TorchAdapter:
     def trace(self, job: Job) -> Graph:
         """Make the graph from shapes: weights and signals are never read."""
         executor = ShapeExecutor()
-        args, kwargs = pytree.tree_map_only(torch.Tensor, signal_to_meta, (job.args, dict(job.kwargs)))
         with preserved(job.model, _tensors(job)) as guard, _nothing_saved():
             shapes_only(job.model)
-            return _record(replace(job, args=args, kwargs=kwargs), guard, executor, executor.notes)
+            return _record(own_tensors(job, lambda tensor: signal_to_meta(tensor.detach())), guard, executor, executor.notes)
 
     def record(self, job: Job) -> Graph:
         """Make the graph from one real forward."""
+        check_values(job.model)
         with preserved(job.model, _tensors(job)) as guard:
-            return _record(job, guard, RealExecutor(), [])
+            return _record(own_tensors(job), guard, RealExecutor(), [])
 
     def observe(self, job: Job, graph: Graph, watch: Watch) -> Observation | None:
         """Run forward and backward for real, and summarize every floating site."""
+        check_values(job.model)
         with preserved(job.model, _tensors(job)) as guard:
+            job = own_tensors(job)
             watcher = Watcher(graph, watch, guard.before_write)
             _look_at_leaves(watcher, graph, job)
             try:
                 with open_form(), watcher:
                     loss = _forward(job, ModuleStack(job.model))[1]
                     watcher.end_forward()
-                    found = gradients(job.model, loss)
+                    found = gradients(dict(job.model.named_parameters()), loss)
             except Left:
                 return None
             _look_at_parameters(watcher.seen, graph, job, found)
@@ -98,8 +99,7 @@ class TorchAdapter:
 
     def opening(self, job: Job, names: Sequence[str], steps: int) -> Mapping[str, int]:
         """Say after how many small steps of the other parameters these get a gradient."""
-        with preserved(job.model, _tensors(job)), open_form():
-            return opening(job, names, steps)
+        return opening(lambda parameters: _trial(job, parameters), dict(job.model.named_parameters()), names, steps)
 
 
 ADAPTER = TorchAdapter()
@@ -109,12 +109,24 @@ def _tensors(job: Job) -> list[torch.Tensor]:
     return [tensor for _, tensor in batch_tensors(job)]
 
 
+def _trial(job: Job, parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Gradients with these parameters in place of the model's own."""
+    with preserved(job.model, _tensors(job)) as guard, open_form(), Guarding(guard):
+        loss = _forward(own_tensors(job), ModuleStack(job.model), parameters)[1]
+        return gradients(parameters, loss)
+
+
 @contextmanager
 def _nothing_saved() -> Iterator[None]:
     """Let autograd mark what is differentiable without keeping any tensor for a backward that never comes."""
 
     def refuse(_packed: None) -> torch.Tensor:
-        raise RuntimeError("a trace has no backward")
+        raise TraceError(
+            "a backward inside the forward, which a trace without data does not have",
+            where="forward",
+            expected="a forward without torch.autograd.grad",
+            try_="give a real batch: the structure is then recorded from one real forward",
+        )
 
     with torch.autograd.graph.saved_tensors_hooks(lambda _tensor: None, refuse):
         yield
@@ -136,24 +148,40 @@ def _record(job: Job, guard: Guard, executor: Executor, notes: list[str]) -> Gra
     )
 
 
-def _forward(job: Job, stack: ModuleStack) -> tuple[Any, torch.Tensor]:
-    """Run the forward and the loss; put the user's own error into words."""
-    try:
-        with stack.following():
-            output = job.model(*job.args, **job.kwargs)
+def _forward(
+    job: Job, stack: ModuleStack, parameters: Mapping[str, torch.Tensor] | None = None
+) -> tuple[Any, torch.Tensor]:
+    """Run the forward and the loss, with other parameters if they are given; put the user's own errors into words."""
+    with stack.following():
+        try:
+            if parameters is None:
+                output = job.model(*job.args, **job.kwargs)
+            else:
+                output = functional_call(job.model, dict(parameters), job.args, dict(job.kwargs))
+        except Exception as error:
+            raise _in_words(
+                error, ForwardError, stack.failed or "forward", expected="a forward that runs on this batch",
+                try_="check the batch's shape and dtype against what this module takes",
+            ) from error  # fmt: skip
+        try:
             with stack.named(LOSS):
                 return output, job.score(output)
-    except JustRightError:
-        raise
-    except Exception as error:
-        place = stack.failed or stack.path
-        line = line_of_traceback(error.__traceback__)
-        raise ForwardError(
-            f"{type(error).__name__}: {error}",
-            where=" ".join(part for part in (place or "forward", f"({line})" if line else "") if part),
-            expected="a forward that runs on this batch",
-            try_="check the batch's shape and dtype against what this module takes",
-        ) from error
+        except Exception as error:
+            raise _in_words(
+                error, LossError, LOSS, expected="a loss that can be computed from this output and target",
+                try_="check the target's shape, dtype and range against what the loss takes",
+            ) from error  # fmt: skip
+
+
+def _in_words(
+    error: Exception, kind: type[JustRightError], place: str, *, expected: str, try_: str
+) -> JustRightError:
+    """Make a four-part error from the user's own, with the deepest line of the user's code; ours stay as they are."""
+    if isinstance(error, JustRightError):
+        return error
+    line = line_of_traceback(error.__traceback__)
+    where = f"{place} ({line})" if line else place
+    return kind(f"{type(error).__name__}: {error}", where=where, expected=expected, try_=try_)
 
 
 def _add_leaves(recorder: Recorder, job: Job) -> list[Parameter]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Schema", "attributes", "dtype_name", "schema_of", "tensors_in", "tensors_out", "tensors_written"]
+__all__ = ["Schema", "attributes", "dtype_name", "schema_of", "tensors_in", "tensors_made", "tensors_out", "tensors_written"]
 
 Func = torch._ops.OpOverload
 
@@ -80,6 +80,11 @@ def tensors_out(result: Any) -> list[torch.Tensor]:  # noqa: ANN401
     if isinstance(result, list | tuple):
         return [each for each in result if isinstance(each, torch.Tensor)]
     return []
+
+
+def tensors_made(schema: Schema, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> list[torch.Tensor]:  # noqa: ANN401
+    """Return the tensors a call gave, or, where it gives none, those it overwrote."""
+    return tensors_out(result) or tensors_written(schema, args, kwargs)
 
 
 def attributes(schema: Schema, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

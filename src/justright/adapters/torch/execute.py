@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
 from justright.adapters.torch.calls import Func, Schema, tensors_in, tensors_out
 from justright.adapters.torch.place import user_line
@@ -94,7 +93,8 @@ class ShapeExecutor:
 
     def _on_meta(self, func: Func, schema: Schema, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
         written = [tensor for name, tensor in tensors_in(schema, args, kwargs) if name in schema.written]
-        meta_args, meta_kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, dict(kwargs)))
+        meta_args = tuple(map(_to_meta, args))
+        meta_kwargs = {name: _to_meta(value) for name, value in kwargs.items()}
         if "device" in meta_kwargs or not tensors_in(schema, args, kwargs):
             meta_kwargs["device"] = META
         if "generator" in meta_kwargs:
@@ -144,10 +144,13 @@ def _storage(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
-def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.device.type == "meta":
-        return tensor
-    return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=META)
+def _to_meta(value: Any) -> Any:  # noqa: ANN401
+    """Replace a real tensor, or those in a list, by their shapes; a call's arguments nest no deeper."""
+    if isinstance(value, list | tuple):
+        return [_to_meta(each) for each in value] if any(isinstance(each, torch.Tensor) for each in value) else value
+    if not isinstance(value, torch.Tensor) or value.device.type == "meta":
+        return value
+    return torch.empty_strided(value.size(), value.stride(), dtype=value.dtype, device=META)
 
 
 def _small(result: Any) -> bool:  # noqa: ANN401

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from justright.core.graph import Initializer
 from justright.core.inputs import InputSpec, TensorSpec
 from justright.errors import InputError, ModelError
 
-__all__ = ["batch_tensors", "prepare", "unwrapped"]
+__all__ = ["batch_tensors", "check_values", "own_tensors", "prepare", "unwrapped"]
 
 MODEL_FORM = "a torch.nn.Module instance"
 
@@ -67,10 +69,43 @@ def prepare(
         notes.append(f"inputs were drawn at random: {batch}")
         batch = _made(batch)
     args, kwargs, target = _arguments(model, batch, loss)
-    args, kwargs, target = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.to(on), (args, kwargs, target))
+    args, kwargs, target = pytree.tree_map_only(torch.Tensor, partial(_placed, on), (args, kwargs, target))
     _check_batch(args, kwargs, target)
     facts = _facts(model, args, kwargs, on)
     return Job(model, args, kwargs, scoring(loss, target, batch), facts, target, tuple(notes), initializers or {})
+
+
+@torch.inference_mode(mode=False)
+def own_tensors(job: Job, form: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.detach) -> Job:
+    """Give the forward tensor objects of its own, so that the user's keep their shape, flags and history.
+
+    By default the memory is the user's own.
+    """
+    made: dict[int, torch.Tensor] = {}
+
+    def own(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in made:
+            made[id(tensor)] = form(tensor).requires_grad_(tensor.requires_grad and tensor.is_leaf)
+        return made[id(tensor)]
+
+    args, kwargs = pytree.tree_map_only(torch.Tensor, own, (job.args, dict(job.kwargs)))
+    return replace(job, args=args, kwargs=kwargs)
+
+
+def check_values(model: torch.nn.Module) -> None:
+    """Make sure that a model has values to compute with.
+
+    Raises
+    ------
+    ModelError
+        If a parameter or buffer is on the meta device.
+    """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.device.type == "meta":
+            raise ModelError(
+                "a tensor on the meta device, which holds no values", where=name, expected="weights to measure with",
+                try_='model.to_empty(device="cpu"), and initialize it',
+            )  # fmt: skip
 
 
 def batch_tensors(job: Job) -> Iterator[tuple[str, torch.Tensor]]:
@@ -81,27 +116,32 @@ def batch_tensors(job: Job) -> Iterator[tuple[str, torch.Tensor]]:
     for path, value in pytree.tree_flatten_with_path(dict(job.kwargs))[0]:
         if isinstance(value, torch.Tensor):
             yield f"input{pytree.keystr(path)}", value
-    if isinstance(job.target, torch.Tensor):
-        yield "target", job.target
+    for path, value in pytree.tree_flatten_with_path(job.target)[0]:
+        if isinstance(value, torch.Tensor):
+            yield f"target{pytree.keystr(path)}", value
 
 
 def _check_parameters(model: torch.nn.Module) -> None:
-    for name, parameter in model.named_parameters():
-        if isinstance(parameter, torch.nn.parameter.UninitializedParameter):
+    for name, parameter in (*model.named_parameters(), *model.named_buffers()):
+        if isinstance(parameter, torch.nn.parameter.UninitializedTensorMixin):
             raise ModelError(
                 "a lazy parameter without a shape", where=name, expected="parameters that exist",
                 try_="run one forward, so that lazy layers take their shapes",
             )  # fmt: skip
         if parameter.is_inference():
             raise ModelError(
-                "a parameter made under torch.inference_mode()", where=name,
-                expected="parameters that can carry gradients", try_="build the model outside inference_mode",
+                "a tensor made under torch.inference_mode()", where=name,
+                expected="tensors that can take part in training", try_="build the model outside inference_mode",
             )  # fmt: skip
 
 
 def _device_of(model: torch.nn.Module, device: str | None) -> torch.device:
     found = next(model.parameters()).device
-    if device is None or torch.device(device).type == found.type:
+    try:
+        same = device is None or torch.device(device).type == found.type
+    except RuntimeError as error:
+        raise InputError(repr(device), where="device", expected="a device of PyTorch", try_='"cpu" or "cuda"') from error
+    if same:
         return found
     raise InputError(
         f"device {device!r}, and a model on {str(found)!r}", where="device", expected="both on one device",
@@ -109,6 +149,20 @@ def _device_of(model: torch.nn.Module, device: str | None) -> torch.device:
     )  # fmt: skip
 
 
+@torch.inference_mode(mode=False)
+def _placed(device: torch.device, tensor: torch.Tensor) -> torch.Tensor:
+    """Bring a tensor of the batch to the model; a model of shapes alone takes it as it is."""
+    if device.type == "meta":
+        return tensor
+    if tensor.device.type == "meta":
+        raise InputError(
+            "a tensor on the meta device, which holds no values", where="batch", expected="a batch with values"
+        )
+    tensor = tensor.to(device)
+    return tensor.clone() if tensor.is_inference() else tensor  # what was made for inference carries no gradient
+
+
+@torch.inference_mode(mode=False)
 def _made(spec: InputSpec) -> Any:  # noqa: ANN401
     generator = torch.Generator().manual_seed(0)
     args = tuple(_tensor(each, generator) for each in spec.args)
@@ -138,18 +192,18 @@ def _arguments(model: torch.nn.Module, batch: Any, loss: Any) -> tuple[tuple[Any
         return (), {str(name): value for name, value in batch.items()}, None
     if not isinstance(batch, list | tuple):
         return (batch,), {}, None
-    *inputs, last = batch
-    if not inputs or not isinstance(last, torch.Tensor) or not _last_is_target(model, len(batch), loss):
+    inputs, last = batch[:-1], batch[-1] if batch else None
+    if not inputs or not _last_is_target(model, last, len(batch), loss):
         return tuple(batch), {}, None
     if len(inputs) == 1 and isinstance(inputs[0], Mapping):
         return (), dict(inputs[0]), last
     return tuple(inputs), {}, last
 
 
-def _last_is_target(model: torch.nn.Module, given: int, loss: Any) -> bool:  # noqa: ANN401
-    """A tuple ends with the target if a loss was given, or if the forward has no place for its last item."""
-    if loss is not None:
-        return True
+def _last_is_target(model: torch.nn.Module, last: Any, given: int, loss: Any) -> bool:  # noqa: ANN401
+    """Say whether a tuple ends with the target: a loss was given, or the forward has no place for its last tensor."""
+    if loss is not None or not isinstance(last, torch.Tensor):
+        return loss is not None
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
         places = inspect.signature(model.forward).parameters.values()

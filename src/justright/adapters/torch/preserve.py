@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from enum import Enum, auto
 from functools import partial
 from typing import Any
@@ -83,18 +83,31 @@ def preserved(model: torch.nn.Module, batch: Iterable[torch.Tensor]) -> Iterator
     tensors = [_TensorState(tensor) for tensor in own]
     gradients = [state.grad for state in tensors if state.grad is not None]
     guard = Guard([*own, *gradients, *batch])
-    with ExitStack() as stack:  # every part comes back, even if another one cannot
-        stack.callback(_restore_random, _random_states())
-        for rewind in filter(None, map(_rewind, kept)):
-            stack.callback(rewind)
-        stack.callback(guard.restore)
-        for state in tensors:
-            stack.callback(state.restore)
-        for container, copy in contents:
-            stack.callback(_restore_container, container, copy)
-        for module, attributes in modules:
-            stack.callback(_restore_attributes, vars(module), attributes)
+    rewinds = [rewind for value in kept if (rewind := _rewind(value)) is not None]
+    states = _random_states()
+    try:
         yield guard
+    finally:
+        _all(
+            *(partial(_restore_attributes, vars(module), attributes) for module, attributes in modules),
+            *(partial(_restore_container, container, copy) for container, copy in contents),
+            *(state.restore for state in tensors),
+            guard.restore,
+            *rewinds,
+            partial(_restore_random, states),
+        )
+
+
+def _all(*steps: Callable[[], None]) -> None:
+    """Take every step, even if another one cannot be taken; then raise the first error."""
+    errors = []
+    for step in steps:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001, PERF203  whatever it is, the others come first
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _pointer(tensor: torch.Tensor) -> int:

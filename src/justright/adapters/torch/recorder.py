@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from justright.adapters.torch.mode import EagerMode
 
-from justright.adapters.torch.calls import Func, Schema, attributes, dtype_name, schema_of, tensors_in, tensors_out
+from justright.adapters.torch.calls import Func, Schema, attributes, dtype_name, schema_of, tensors_in, tensors_made
 from justright.adapters.torch.place import ModuleStack, user_line
 from justright.adapters.torch.vocabulary import RENAMED, canonical
 from justright.core.graph import GraphBuilder, Role
@@ -102,7 +102,7 @@ class Recorder(EagerMode):
         result = self._executor.run(func, schema, args, kwargs)
         self._add(schema, args, kwargs, [(name, site) for (name, _), site in zip(reads, sites, strict=True)], result)
         if schema.written:
-            self._note_writes(schema, reads, tensors_out(result))
+            self._note_writes(schema, reads, tensors_made(schema, args, kwargs, result))
         self.calls += func is not DETACH
         return result
 
@@ -114,7 +114,7 @@ class Recorder(EagerMode):
         operands: list[tuple[str, int]],
         result: Any,  # noqa: ANN401
     ) -> None:
-        made = tensors_out(result)
+        made = tensors_made(schema, args, kwargs, result)
         plain = attributes(schema, args, kwargs)
         op = canonical(schema.native, plain)
         renamed = RENAMED.get(op, {})
@@ -190,7 +190,7 @@ class Recorder(EagerMode):
             module_type=self._stack.type,
             source=user_line(),
         )
-        setattr(tensor, TAG, (self, site))
+        self._leaves[id(tensor)] = (tensor, site)  # the user's object, which must not be tagged
         return site
 
     def _note_writes(self, schema: Schema, reads: list[tuple[str, torch.Tensor]], made: list[torch.Tensor]) -> None:

@@ -11,7 +11,7 @@ from justright.statistics.compute import summarize, summarize_bfloat16, summariz
 from justright.statistics.summary import Summary
 from justright.statistics.units import UnitCounts
 
-__all__ = ["GradientMemo", "host_array", "summary_of", "units_of"]
+__all__ = ["GradientMemo", "dense", "host_array", "summary_of", "units_of"]
 
 NATIVE = (torch.float16, torch.float32, torch.float64, torch.complex64, torch.complex128)
 """Dtypes that NumPy has too."""
@@ -20,9 +20,15 @@ NATIVE = (torch.float16, torch.float32, torch.float64, torch.complex64, torch.co
 def summary_of(tensor: torch.Tensor) -> Summary:
     """Summarize every element of a floating-point tensor.
 
-    A broadcast axis (stride 0) is read once and counted as often as it is repeated.
+    A broadcast axis (stride 0) is read once and counted as often as it is repeated, and so are the zeros that a sparse
+    tensor leaves out.
     """
     tensor = tensor.detach()
+    if tensor.layout is torch.sparse_coo:
+        values = tensor.coalesce().values()
+        zeros = summarize(np.zeros(1, np.float32)).scaled_count(tensor.numel() - values.numel())
+        return summary_of(values).merge(zeros)
+    tensor = dense(tensor)
     repeats = 1
     for axis, (length, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
         if stride == 0 and length > 1:
@@ -39,10 +45,15 @@ def units_of(tensor: torch.Tensor, axis: int, zones: Zones) -> tuple[Summary, Un
 
 def host_array(tensor: torch.Tensor) -> np.ndarray:
     """Return the tensor's values as an array that shares its memory where that is possible."""
-    tensor = tensor.detach().resolve_conj().resolve_neg()
+    tensor = dense(tensor.detach()).resolve_conj().resolve_neg()
     if tensor.dtype not in NATIVE:
         tensor = tensor.float()
     return tensor.cpu().numpy()
+
+
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the tensor with all its zeros written out."""
+    return tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
 def _bits(tensor: torch.Tensor) -> np.ndarray:

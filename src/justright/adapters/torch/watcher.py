@@ -10,7 +10,7 @@ import torch
 from justright.adapters.torch.mode import EagerMode
 
 from justright.adapters.base import Observation, Watch
-from justright.adapters.torch.calls import Func, schema_of, tensors_in, tensors_out
+from justright.adapters.torch.calls import Func, schema_of, tensors_in, tensors_made
 from justright.adapters.torch.recorder import UNCOUNTED
 from justright.adapters.torch.statistics import GradientMemo, summary_of, units_of
 from justright.core.graph import Graph, Node, Role
@@ -108,7 +108,7 @@ class Watcher(EagerMode):
             self._look_at_reads(call, [tensor for _, tensor in tensors_in(schema, args, kwargs)])
         result = func(*args, **kwargs)
         if call and call.outputs:
-            self._look_at_outputs(call, tensors_out(result))
+            self._look_at_outputs(call, tensors_made(schema, args, kwargs, result))
         return result
 
     def _look_at_reads(self, call: _Call, tensors: list[torch.Tensor]) -> None:
@@ -134,6 +134,8 @@ class Watcher(EagerMode):
             tensor.register_hook(lambda gradient: self._take(gradient, site))
 
     def _take(self, gradient: torch.Tensor, site: int) -> None:
+        if self._forward:  # a backward inside the forward: a gradient of something else than the loss
+            return
         if gradient.layout is torch.strided:
             self.seen.gradient[site] = self._memo(gradient)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 from justright.adapters.base import Target
 from justright.adapters.torch.libraries.options import split_options
@@ -58,4 +59,4 @@ def load(source: str) -> Target | None:
         raise BackendError(
             f"no package {missing!r}", where=source, expected=f"{missing} installed", try_=hint
         ) from error
-    return target
+    return replace(target, title=source)

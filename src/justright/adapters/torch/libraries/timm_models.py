@@ -49,9 +49,9 @@ def load(name: str, options: Mapping[str, str]) -> Target:
     classes = getattr(model, "num_classes", 0)
     spec = TensorSpec((BATCH, *shape))
     if not classes or arguments.get("features_only"):
-        return Target(model, InputSpec((spec,)), title=where, notes=notes)
+        return Target(model, InputSpec((spec,)), notes=notes)
     classified = InputSpec((spec,), target=TensorSpec((BATCH,), "int64", 0, classes))
-    return Target(model, classified, "cross_entropy", title=where, notes=notes)
+    return Target(model, classified, "cross_entropy", notes=notes)
 
 
 def _refuse_weights(arguments: Mapping[str, Any], where: str) -> None:

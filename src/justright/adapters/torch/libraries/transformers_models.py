@@ -62,7 +62,7 @@ def load(name: str, options: Mapping[str, str]) -> Target:
     # A key-value cache serves generation; in training nothing reads it.
     config.use_cache = False
     batch, found = batch_for(model)
-    return Target(model, batch, title=where, notes=(*notes, *found))
+    return Target(model, batch, notes=(*notes, *found))
 
 
 def _resolve(name: str, where: str) -> tuple[type, dict[str, Any], type | None]:
