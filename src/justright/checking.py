@@ -153,9 +153,7 @@ def _coverage(measured: Measurement, gaps: tuple[Gap, ...], notes: tuple[str, ..
         differentiable=len(differentiable),
         gradient=sum(record.gradient is not None for record in differentiable),
         parameters=sum(record.trainable for record in profile.parameters),
-        parameters_with_gradient=sum(
-            record.trainable and record.gradient is not None for record in profile.parameters
-        ),
+        parameters_with_gradient=sum(record.trainable and record.gradient is not None for record in profile.parameters),
         gaps=(*unnamed, *_unmeasured(profile, differentiable), *gaps),
         assumptions=tuple(dict.fromkeys((*notes, *graph.notes, *measured.notes))),
     )

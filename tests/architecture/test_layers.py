@@ -237,7 +237,7 @@ SOUND = {
     "adapters.torch.__init__": "import torch",
     "measure.__init__": "from justright.adapters import base",
     "report.__init__": "from justright.core import graph",
-    "check": "from justright import measure, report",
+    "checking": "from justright import measure, report",
 }
 """A made-up package that keeps every contract."""
 
@@ -271,7 +271,7 @@ def test_contracts_accept_a_sound_package(tmp_path):
         ("data", "report.__init__", "from justright.measure import run"),
         ("engines", "measure.__init__", "import justright.adapters.torch"),
         ("oracle", "statistics.reference", "import justright.statistics.kernels"),
-        ("frameworks", "check", "import torch"),
+        ("frameworks", "checking", "import torch"),
         ("frameworks", "adapters.base", "import torch"),
     ],
 )

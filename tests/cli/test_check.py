@@ -164,6 +164,17 @@ def test_version_and_help(run):
     assert "--fail-on" in run("check", "--help").stdout
 
 
+def test_a_forward_may_import_its_neighbours(tmp_path, run):
+    (tmp_path / "neighbour.py").write_text("def twice(x):\n    return 2 * x\n", encoding="utf-8")
+    text = "import torch\nclass Net(torch.nn.Linear):\n    def forward(self, x):\n        import neighbour\n"
+    text += "        return neighbour.twice(super().forward(x))\ndef make():\n    return Net(8, 4)\n"
+    (tmp_path / "late.py").write_text(text, encoding="utf-8")
+    before = list(sys.path)
+    result = run("check", f"{tmp_path / 'late.py'}:make", "--input", "16,8")
+    assert result.exit_code == 0, result.stderr
+    assert sys.path == before
+
+
 def test_the_real_check_of_a_sick_network(folder, run):
     text = "from torch import nn\ndef sick():\n"
     text += "    return nn.Sequential(*[each for _ in range(20) for each in (nn.Linear(64, 64), nn.Sigmoid())])\n"

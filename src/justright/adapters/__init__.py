@@ -1,0 +1,1 @@
+"""Frameworks: `base` says what an engine asks of one, and each package serves one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from justright.cli.failures import guarded
+from justright.cli.importing import folder_of, importable
 from justright.cli.outputs import Outputs
 from justright.cli.progress import progress_bar
 from justright.core.findings import Severity
@@ -71,7 +72,8 @@ def check(
     with guarded(debug=debug):
         outputs = Outputs(html, json, quiet=quiet, source=source)
         outputs.prepare()
-        with outputs.reserved() as stdout:
+        # A forward may import its neighbours late, so they stay importable for as long as the model runs.
+        with outputs.reserved() as stdout, importable(folder_of(model)):
             target = _target(model, batch, loss, device, seed)
             report = _examined(target, device, quiet=quiet)
             outputs.deliver(report, stdout)

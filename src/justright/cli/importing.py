@@ -17,7 +17,7 @@ from typing import Any
 from justright.cli.failures import DEBUG, user_line
 from justright.errors import JustRightError, ModelError
 
-__all__ = ["Place", "attribute_of", "call", "importable", "imported", "parsed"]
+__all__ = ["Place", "attribute_of", "call", "folder_of", "importable", "imported", "parsed"]
 
 FORMS = "path/to/file.py:factory, package.module:factory, transformers:NAME or timm:NAME"
 
@@ -45,10 +45,16 @@ class Place:
     @property
     def folder(self) -> Path:
         """Folder from which its neighbours are importable."""
-        return Path(self.head).resolve().parent if self.is_file else Path.cwd()
+        return folder_of(str(self))
 
     def __str__(self) -> str:
         return f"{self.head}:{self.name}"
+
+
+def folder_of(source: str) -> Path:
+    """Return the folder from which a source's neighbours are importable."""
+    head = source.rpartition(":")[0]
+    return Path(head).resolve().parent if head.endswith(".py") else Path.cwd()
 
 
 def parsed(source: str) -> Place:

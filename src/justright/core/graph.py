@@ -325,13 +325,9 @@ class GraphBuilder:
         specs = list(outputs)
         base = f"{module}/{op}"
         names = [base] if len(specs) == 1 else [f"{base}:{position}" for position in range(len(specs))]
-        sites = tuple(
-            self._site(name, spec, Role.ACTIVATION, index) for name, spec in zip(names, specs, strict=True)
-        )
+        sites = tuple(self._site(name, spec, Role.ACTIVATION, index) for name, spec in zip(names, specs, strict=True))
         reads = tuple(Operand(name, site) for name, site in operands)
-        self._nodes.append(
-            Node(index, op, native, reads, attributes or {}, sites, module, module_type, source, call)
-        )
+        self._nodes.append(Node(index, op, native, reads, attributes or {}, sites, module, module_type, source, call))
         return sites
 
     def mark_differentiable(self, site: int) -> None:

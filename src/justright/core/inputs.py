@@ -122,7 +122,10 @@ def _from_mapping(value: Mapping[str, Any]) -> TensorSpec:
 def _made(shape: tuple[int, ...], dtype: str, low: Any, high: Any) -> TensorSpec:  # noqa: ANN401
     if 0 in shape or any(length < 0 for length in shape):
         raise InputError(f"shape {shape}", where="input specification", expected="sizes of at least 1")
-    start, stop = int(low or 0), int(2 if high is None else high)
+    try:
+        start, stop = int(low or 0), int(2 if high is None else high)
+    except (TypeError, ValueError):
+        raise InputError(f"{low!r}..{high!r}", where="input specification", expected="whole numbers") from None
     if stop <= start:
         raise InputError(f"{start}..{stop}", where="input specification", expected="a range that is not empty")
     return TensorSpec(shape, dtype, start, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -110,8 +111,11 @@ class SiteRecord:
 
     Parameters
     ----------
-    name, op, module, source, shape, dtype, role
+    name, op, module, source, shape, dtype
         The site and the operator that made it.
+    role
+        ``"input"``, ``"parameter"`` (what is made of parameters alone included), ``"buffer"``, ``"constant"``,
+        ``"activation"``, or ``"byproduct"``: what an operator keeps for its backward beside its result.
     forward, gradient
         Statistics of the tensor and of the gradient of the loss with respect to it; ``None`` where there is none.
     units
@@ -248,6 +252,4 @@ class Profile:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
     """Make a number that JSON can hold: nan and the infinities become strings."""
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    return value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

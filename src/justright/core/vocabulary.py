@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-__all__ = ["KINDS", "Kind", "kind_of"]
+__all__ = ["KINDS", "WITH_BYPRODUCTS", "Kind", "kind_of"]
 
 
 class Kind(Enum):
@@ -69,6 +69,12 @@ _MEMBERS: Final[dict[Kind, str]] = {
 
 KINDS: Final[dict[str, Kind]] = {name: kind for kind, names in _MEMBERS.items() for name in names.split()}
 """Kind of every canonical operator."""
+
+
+WITH_BYPRODUCTS: Final = frozenset(
+    {"batch_norm", "layer_norm", "group_norm", "rms_norm", "weight_norm", "nll_loss", "dropout", "log_sigmoid", "rrelu"}
+)
+"""Operators whose outputs after the first are kept for the backward (means, masks, weights) and are no signals."""
 
 
 def kind_of(op: str) -> Kind:

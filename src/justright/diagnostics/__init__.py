@@ -1,0 +1,1 @@
+"""Diagnostics: one file each, from a graph and its profile to findings."""

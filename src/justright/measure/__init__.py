@@ -1,0 +1,1 @@
+"""Measure: a model and its batches to a profile, by running it."""

@@ -10,8 +10,9 @@ from statistics import fmean
 
 from justright.adapters.base import Adapter, Job, Observation, Watch
 from justright.core.depth import depths
-from justright.core.graph import Graph, Site
+from justright.core.graph import Graph, Role, Site
 from justright.core.profile import ParameterRecord, Profile, SiteRecord, TensorStatistics
+from justright.core.vocabulary import WITH_BYPRODUCTS
 from justright.errors import TraceError
 from justright.measure.merge import merged
 from justright.measure.units import Nonlinearity, nonlinearities
@@ -113,9 +114,7 @@ def _opening(adapter: Adapter, job: Job, seen: Observation) -> Mapping[str, int]
     return adapter.opening(job, closed, OPENING_STEPS) if closed else {}
 
 
-def _profile(
-    graph: Graph, places: Mapping[int, Nonlinearity], seen: Observation, opened: Mapping[str, int]
-) -> Profile:
+def _profile(graph: Graph, places: Mapping[int, Nonlinearity], seen: Observation, opened: Mapping[str, int]) -> Profile:
     depth = depths(graph)
     forward = {site: summary.finish() for site, summary in seen.forward.items()}
     start = next((forward[site.index].rms for site in graph.floating_sites() if _is_start(site, forward)), math.nan)
@@ -152,7 +151,7 @@ def _record(
         source=graph.source_of(site.index),
         shape=site.shape,
         dtype=site.dtype,
-        role=site.role.value,
+        role=_role(graph, site),
         forward=statistics,
         gradient=gradient.finish() if gradient else None,
         units=counts.finish(place.axis, place.function) if place and counts else None,
@@ -160,6 +159,14 @@ def _record(
         cumulative=_ratio(rms, start),
         depth=depth,
     )
+
+
+def _role(graph: Graph, site: Site) -> str:
+    """Say what a site is to a reader: what is made of parameters alone is a parameter too."""
+    node = graph.producer(site.index)
+    if node is not None and node.op in WITH_BYPRODUCTS and site.index != node.outputs[0]:
+        return "byproduct"
+    return Role.PARAMETER.value if graph.parameter_only[site.index] else site.role.value
 
 
 def _input_rms(graph: Graph, site: Site, forward: Mapping[int, TensorStatistics]) -> float:

@@ -11,10 +11,13 @@ __all__ = ["merged"]
 
 
 class _Mergeable(Protocol):
-    def merge(self, other: Self) -> Self: ...
+    def merge(self, other: Self) -> Self:
+        """Combine two parts into the whole."""
+        ...
 
 
 Each = TypeVar("Each", bound=_Mergeable)
+Key = TypeVar("Key", int, str)
 Groups = tuple[tuple[int, ...], ...]
 
 
@@ -39,11 +42,9 @@ def merged(first: Observation, second: Observation) -> Observation:
     )
 
 
-def _joined(first: Mapping[int | str, Each], second: Mapping[int | str, Each]) -> dict:
-    return {
-        key: first[key].merge(second[key]) if key in first and key in second else first.get(key) or second[key]
-        for key in [*first, *(key for key in second if key not in first)]
-    }
+def _joined(first: Mapping[Key, Each], second: Mapping[Key, Each]) -> dict[Key, Each]:
+    both = {key: value.merge(second[key]) if key in second else value for key, value in first.items()}
+    return both | {key: value for key, value in second.items() if key not in first}
 
 
 def _meet(first: Groups, second: Groups) -> Groups:

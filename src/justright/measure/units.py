@@ -13,7 +13,15 @@ from justright.ops.zones import zones
 __all__ = ["Nonlinearity", "nonlinearities"]
 
 CHANNELS_SECOND = frozenset(
-    "convolution transposed_convolution batch_norm group_norm max_pool average_pool adaptive_average_pool".split()
+    (
+        "convolution",
+        "transposed_convolution",
+        "batch_norm",
+        "group_norm",
+        "max_pool",
+        "average_pool",
+        "adaptive_average_pool",
+    )
 )
 """Operators whose units lie on axis 1; those of all others lie on the last axis."""
 
@@ -33,24 +41,33 @@ def nonlinearities(graph: Graph) -> dict[int, Nonlinearity]:
     A site that feeds several functions is judged by the first of them.
     """
     found: dict[int, Nonlinearity] = {}
-    known: dict[str, Zones] = {}
+    known: dict[str, Zones] = {}  # a network repeats few functions, and finding zones takes milliseconds
     axes = _unit_axes(graph)
     for chain in chains(graph):
         site = graph.sites[chain.source]
         if chain.source in found or not site.shape or graph.parameter_only[chain.source]:
             continue
-        flat = known.setdefault(chain.expression, _zones(chain)) if chain.expression not in known else known[chain.expression]
+        structure = _structure(chain)
+        if structure not in known:
+            known[structure] = zones(chain, chain.derivative, chain.kinks())
+        flat = known[structure]
         if flat.flat:
             found[chain.source] = Nonlinearity(axes[chain.source], flat, chain.expression)
     return found
 
 
-def _zones(chain: Chain) -> Zones:
-    return zones(chain, chain.derivative, chain.kinks())
+def _structure(chain: Chain) -> str:
+    """Write a chain's operators, attributes and wiring in full, without the sites' numbers."""
+    places = {chain.source: -1} | {site: place for place, node in enumerate(chain.nodes) for site in node.outputs}
+    rows = [
+        (node.op, sorted(node.attributes.items()), [(each.name, places.get(each.site)) for each in node.operands])
+        for node in chain.nodes
+    ]
+    return repr((rows, places[chain.output]))
 
 
 def _unit_axes(graph: Graph) -> list[int]:
-    """For every site, the axis along which one index is one unit, handed on from the operator that made the units."""
+    """Find for every site the axis along which one index is one unit, as handed on from where the units were made."""
     axes = [1 if len(site.shape) > 3 else max(len(site.shape) - 1, 0) for site in graph.sites]  # noqa: PLR2004  images
     for node in graph.nodes:
         signals = [operand.site for operand in node.operands if not graph.parameter_only[operand.site]]
@@ -61,7 +78,7 @@ def _unit_axes(graph: Graph) -> list[int]:
 
 
 def _unit_axis(graph: Graph, node: Node, output: int, axes: list[int], source: int) -> int | None:
-    """Unit axis of an output, if the operator decides or keeps it."""
+    """Return the unit axis of an output, if the operator decides or keeps it."""
     shape, before = graph.sites[output].shape, graph.sites[source].shape
     if node.op in CHANNELS_SECOND:
         return 1 if len(shape) > 1 else None

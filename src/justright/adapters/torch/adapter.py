@@ -143,7 +143,7 @@ def _record(job: Job, guard: Guard, executor: Executor, notes: list[str]) -> Gra
         outputs=outputs,
         loss=recorder.site_of(loss),
         parameters=parameters,
-        notes=notes,
+        notes=[*notes, *recorder.notes],
         calls=recorder.calls,
     )
 

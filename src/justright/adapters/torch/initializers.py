@@ -9,9 +9,10 @@ from types import FrameType
 from typing import Any
 
 import torch
-from justright.adapters.torch.mode import EagerMode
+from torch.multiprocessing.reductions import StorageWeakRef
 
-from justright.adapters.torch.calls import Func, attributes, schema_of, tensors_in
+from justright.adapters.torch.calls import Func, attributes, schema_of, tensors_in, tensors_written
+from justright.adapters.torch.mode import EagerMode
 from justright.adapters.torch.place import user_line
 from justright.core.graph import Initializer
 
@@ -26,6 +27,17 @@ FILLS: Mapping[str, str] = {
     "exponential_": "exponential",
 }
 """In-place ATen fills, by base name."""
+
+FACTORIES: Mapping[str, tuple[str, Mapping[str, float]]] = {
+    "randn": ("normal", {"mean": 0.0, "std": 1.0}),
+    "rand": ("uniform", {"from": 0.0, "to": 1.0}),
+    "zeros": ("zeros", {}),
+    "ones": ("ones", {}),
+}
+"""Calls that make a tensor with its values, by base name; their forms ``new_…`` and ``…_like`` too."""
+
+COPIES = frozenset(("clone", "_to_copy", "copy_"))
+"""Calls that hand on all values of one tensor, by base name."""
 
 INIT_FILES = ("torch/nn/init.py", "transformers/initialization.py", "timm/layers/weight_init.py")
 """Files whose public functions name a scheme; the outermost of them that is running is the one the user called."""
@@ -42,28 +54,73 @@ def recording_initializers() -> Iterator[Callable[[Any], Mapping[str, Initialize
 class _FillRecorder(EagerMode):
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[int, Initializer] = {}
+        # A storage that is only weakly referred to keeps its address, so that no later one is taken for it.
+        self._last: dict[int, tuple[StorageWeakRef, Initializer]] = {}
 
     def of(self, model: torch.nn.Module) -> dict[str, Initializer]:
-        return {
-            name: self._last[pointer]
-            for name, parameter in model.named_parameters()
-            if (pointer := parameter.untyped_storage()._cdata) in self._last
-        }
+        found = ((name, self._known(parameter)) for name, parameter in model.named_parameters())
+        return {name: initializer for name, initializer in found if initializer is not None}
 
     def __torch_dispatch__(
-        self, func: Func, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None  # noqa: ANN401
+        self,
+        func: Func,
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
         schema = schema_of(func)
-        fill = FILLS.get(schema.native.removeprefix("aten.").split(".")[0])
-        scheme = _running_scheme()
-        if fill or (scheme and schema.written):
-            made = scheme or (fill, {k: v for k, v in attributes(schema, args, kwargs or {}).items() if k != "generator"})
-            for name, tensor in tensors_in(schema, args, kwargs or {}):
-                if name in schema.written:
-                    self._last[tensor.untyped_storage()._cdata] = Initializer(*made, user_line())
+        base = schema.native.removeprefix("aten.").split(".")[0]
+        kind = base.removeprefix("new_").removesuffix("_like")
+        scheme = _running_scheme() if schema.written else None
+        if scheme or base in FILLS:
+            made = Initializer(*(scheme or (FILLS[base], _numbers(func, attributes(schema, args, kwargs)))), _line())
+            for tensor in tensors_written(schema, args, kwargs):
+                self._fill(tensor, made)
+        elif kind in FACTORIES:
+            self._set(result, Initializer(*FACTORIES[kind], _line()))
+        elif kind == "full":
+            self._set(result, Initializer("constant", {"value": attributes(schema, args, kwargs)["fill_value"]}, _line()))
+        elif base in COPIES:
+            self._set(result, self._known(tensors_in(schema, args, kwargs)[-1][1]))
+        else:
+            for tensor in tensors_written(schema, args, kwargs):
+                self._set(tensor, None)
         return result
+
+    def _known(self, tensor: torch.Tensor) -> Initializer | None:
+        strided = tensor.layout is torch.strided
+        return self._last.get(tensor.untyped_storage()._cdata, (None, None))[1] if strided else None
+
+    def _set(self, tensor: torch.Tensor, initializer: Initializer | None) -> None:
+        if tensor.layout is not torch.strided:
+            return
+        storage = tensor.untyped_storage()
+        if initializer is None:
+            self._last.pop(storage._cdata, None)
+        else:
+            self._last[storage._cdata] = (StorageWeakRef(storage), initializer)
+
+    def _fill(self, tensor: torch.Tensor, made: Initializer) -> None:
+        """Note a fill; a constant in a part of a tensor, such as the row for padding, leaves the rest what it was."""
+        part = tensor.numel() * tensor.element_size() < tensor.untyped_storage().nbytes()
+        if not (part and made.name in CONSTANTS and self._known(tensor)):
+            self._set(tensor, made)
+
+
+CONSTANTS = ("constant", "zeros", "ones")
+"""Initializers without randomness."""
+
+
+def _numbers(func: Func, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a fill that are numbers, defaults too."""
+    defaults = {each.name: each.default_value for each in func._schema.arguments if each.has_default_value()}
+    return {name: value for name, value in {**defaults, **given}.items() if isinstance(value, float | int)}
+
+
+def _line() -> str:
+    return user_line(INIT_FILES)
 
 
 def _running_scheme() -> tuple[str, dict[str, Any]] | None:

@@ -43,14 +43,14 @@ def _is_user(code: CodeType) -> bool:
     return known
 
 
-def user_line() -> str:
+def user_line(beyond: tuple[str, ...] = ()) -> str:
     """Return ``"path:line"`` of the innermost running frame of the model's own code, or of its library's.
 
-    Empty where PyTorch's code alone lies between the call and the start of the forward, as in `torch.nn.Sequential`.
+    Files whose names end with one of `beyond` are passed over. Empty where PyTorch's code alone lies between the call and the start of the forward, as in `torch.nn.Sequential`.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and not frame.f_code.co_filename.endswith(_ENTRY):
-        if _is_user(frame.f_code):
+        if _is_user(frame.f_code) and not frame.f_code.co_filename.endswith(beyond):
             return f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

@@ -20,6 +20,7 @@ TAG = "_justright_site"
 
 DETACH = torch.ops.aten.detach.default
 LIFT = torch.ops.aten.lift_fresh.default
+UNREGISTERED = "a tensor of shape {shape} in {where} requires gradients but is no parameter: it was not examined"
 UNCOUNTED = frozenset((DETACH, LIFT))
 """Calls without a number: autograd detaches what it saves, or not, as it is set up; constants are lifted, or not, by device."""
 
@@ -66,6 +67,7 @@ class Recorder(EagerMode):
         self._written: dict[int, tuple[int, int]] = {}
         self._fresh: list[tuple[torch.Tensor, int]] = []
         self.calls = 0
+        self.notes: list[str] = []
 
     def add_leaf(self, tensor: torch.Tensor, name: str, role: Role) -> int:
         """Make a tensor known as a parameter, buffer, input or constant; return its site."""
@@ -179,6 +181,8 @@ class Recorder(EagerMode):
         owner = self._owners.get(_storage(tensor))
         if owner is None:
             where = self._stack.path
+            if tensor.requires_grad:
+                self.notes.append(UNREGISTERED.format(shape=tuple(tensor.shape), where=where or "the model"))
             return self.add_leaf(tensor, f"{where}/constant" if where else "constant", Role.CONSTANT)
         # The same memory under another tensor object, such as `weight.data`.
         (site,) = self.builder.node(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
-
 import torch
 
 __all__ = ["shapes_only", "signal_to_meta"]
@@ -26,5 +24,5 @@ def shapes_only(model: torch.nn.Module) -> None:
                 if tensor is not None:
                     owned[name] = twins[id(tensor)]
         for value in vars(module).values():
-            if isinstance(value, MutableSequence):  # such as the flat weights of a recurrent layer
+            if isinstance(value, list):  # such as the flat weights of a recurrent layer
                 value[:] = [twins.get(id(each), each) for each in value]

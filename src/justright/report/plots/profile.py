@@ -52,7 +52,7 @@ PANELS: Final = (
 LEGEND: Final = {
     "finding": ("named by a finding", "circle-open"),
     "parameter": ("parameters", "diamond-open"),
-    "leaf": ("inputs, buffers, constants", "square-open"),
+    "leaf": ("inputs, buffers, constants, by-products", "square-open"),
     "zero": ("exactly zero (drawn at the bottom)", "triangle-down"),
     "nonfinite": ("not finite (drawn at the top)", "x"),
     "activation": ("activations", "circle"),
