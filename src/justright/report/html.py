@@ -13,7 +13,7 @@ from justright.report.plots.profile import figure, in_execution_order
 from justright.report.plots.svg import depth_svg
 from justright.report.serialize import dumps
 from justright.report.text import number, plural, printable
-from justright.report.verdict import headline, sentence
+from justright.report.verdict import sentence
 
 with optional("jinja2"):
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -55,7 +55,7 @@ def page(report: Report) -> str:
         .get_template("report.html.j2")
         .render(
             report=report,
-            word=headline(report),
+            word=report.verdict,
             sentence=sentence(report),
             cards=_cards(report),
             data=script_json(figure(report)),

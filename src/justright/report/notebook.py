@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from justright.report.plots.svg import depth_svg
 from justright.report.text import printable
-from justright.report.verdict import headline, sentence
+from justright.report.verdict import sentence
 
 if TYPE_CHECKING:
     from justright.core.findings import Finding
@@ -33,7 +33,7 @@ def fragment(report: Report) -> str:
     report
         What to show; every text from it is escaped.
     """
-    word = headline(report)
+    word = report.verdict
     return (
         '<div class="justright-report" style="max-width:52rem;line-height:1.4">'
         f'<p style="border-left:6px solid {COLOURS[word]};padding-left:.6em;margin:.4em 0">'

@@ -15,6 +15,7 @@ from justright.core.profile import Profile
 from justright.report import serialize
 from justright.report.optional import optional
 from justright.report.text import plural
+from justright.report.verdict import NOT_CHECKED
 
 if TYPE_CHECKING:
     from justright.report.terminal import TerminalReport
@@ -64,8 +65,8 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """``"error"``, ``"warning"`` or ``"healthy"``."""
-        return verdict_of(self.findings)
+        """``"error"``, ``"warning"``, ``"healthy"``; ``"not checked"`` if no tensor was examined and nothing found."""
+        return verdict_of(self.findings) if self.findings or self.coverage.forward else NOT_CHECKED
 
     @property
     def worst(self) -> Severity | None:

@@ -11,7 +11,7 @@ from justright.report.optional import optional
 from justright.report.plots.depth import depth_columns
 from justright.report.plots.text import chart
 from justright.report.text import plural, printable, to_ascii
-from justright.report.verdict import headline, sentence
+from justright.report.verdict import sentence
 
 with optional("rich"):
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -115,7 +115,7 @@ class _Writer:
 
 
 def _verdict(writer: _Writer, report: Report) -> Iterator[RenderableType]:
-    word = headline(report)
+    word = report.verdict
     yield writer.text(f"{word}: {sentence(report)}", STYLES[word])
     if report.title:
         yield writer.text(report.title, "dim")

@@ -11,23 +11,15 @@ from justright.report.text import plural
 if TYPE_CHECKING:
     from justright.report.report import Report
 
-__all__ = ["headline", "sentence"]
+__all__ = ["NOT_CHECKED", "sentence"]
+
+NOT_CHECKED: Final = "not checked"
+"""The verdict on a network of which no tensor was examined: silence about it means nothing."""
 
 MEANING: Final = {
     Severity.ERROR: "this network will not train as it stands",
     Severity.WARNING: "this network will train worse than it could, or break in half precision",
 }
-
-
-def headline(report: Report) -> str:
-    """Return the one word before the sentence: the verdict, or that nothing could be judged.
-
-    Parameters
-    ----------
-    report
-        What was found.
-    """
-    return "not checked" if _unchecked(report) else report.verdict
 
 
 def sentence(report: Report) -> str:
@@ -38,17 +30,13 @@ def sentence(report: Report) -> str:
     report
         What was found.
     """
-    if _unchecked(report):
+    if report.verdict == NOT_CHECKED:
         return "no floating-point tensor was examined, so nothing can be said about this network"
     if report.worst in MEANING:
         return f"{MEANING[report.worst]} ({_counts(report)})"
     coverage = report.coverage
     checked = f"{_share(coverage.forward, coverage.sites, 'site')} and {plural(coverage.parameters, 'parameter')}"
     return f"{checked} checked, nothing outside its interval{_remainder(report)}"
-
-
-def _unchecked(report: Report) -> bool:
-    return not report.findings and report.coverage.forward == 0
 
 
 def _counts(report: Report) -> str:
