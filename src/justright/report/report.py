@@ -46,7 +46,7 @@ class Report:
     --------
     >>> report = Report("empty", Graph((), ()), Profile(()))
     >>> report.verdict, report.worst
-    ('healthy', None)
+    ('not checked', None)
     >>> report
     <Report 'empty': healthy, 0 findings, 0 sites>
     """
