@@ -94,12 +94,6 @@ def add_hooks(net, x):
     return x
 
 
-def write_under_no_grad(net, x):
-    with torch.no_grad():
-        net.inner.weight.mul_(0.5)
-    return x
-
-
 def keep(name):
     def deed(net, x):
         setattr(net, name, x)
@@ -125,7 +119,7 @@ DEEDS = {
     "mode": lambda net, x: (net.eval(), x)[1],
     "requires_grad": lambda net, x: (net.norm.weight.requires_grad_(False), x)[1],
     "gradient dropped": lambda net, x: (setattr(net.inner.weight, "grad", None), x)[1],
-    "gradient written": lambda net, x: (net.inner.weight.grad.add_(1.0) if net.inner.weight.grad is not None else 0, x)[1],
+    "gradient written": lambda net, x: (net.inner.weight.grad is not None and net.inner.weight.grad.add_(1), x)[1],
     "hooks": add_hooks,
     "attribute of a parameter": lambda net, x: (setattr(net.inner.weight, "tag", 1), x)[1],
     "buffer": lambda net, x: (net.count.add_(1), x)[1],
@@ -134,7 +128,7 @@ DEEDS = {
     "buffer replaced": lambda net, x: (setattr(net, "state", net.state + 1), x)[1],
     "tensor in a list": lambda net, x: (net.tensors[0].add_(1), x)[1],
     "several at once": lambda net, x: (torch._foreach_add_([net.state, net.tensors[0]], 1.0), x)[1],
-    "parameter under no_grad": write_under_no_grad,
+    "parameter under no_grad": lambda net, x: (torch.no_grad()(net.inner.weight.mul_)(0.5), x)[1],
     "parameter by .data": lambda net, x: (net.inner.weight.data.clamp_(-0.1, 0.1), x)[1],
     "parameter's .data": lambda net, x: (setattr(net.inner.weight, "data", net.inner.weight.data * 2), x)[1],
     "input": lambda _net, x: x.mul_(2),
@@ -143,13 +137,14 @@ DEEDS = {
     "flag of the input": lambda _net, x: (x.requires_grad_() if x.is_leaf else x),
     "random numbers": lambda _net, x: x + torch.randn(()) + random.random() + np.random.rand(),  # noqa: NPY002
     "own generators": lambda net, x: x + torch.randn((), generator=net.torch_rng) + net.numpy_rng.normal(),
-    "raise in the forward": lambda _net, x: fail(),
+    "raise in the forward": lambda _net, _x: fail(),
     "raise in the backward": lambda net, x: Stop.apply(net.inner(x)),
+    "raise in a hook": lambda net, x: (net.inner.register_forward_hook(fail), net.inner(x))[1],
     "raise in a hook of the gradient": lambda net, x: (y := net.inner(x), y.register_hook(fail))[0],
-    "interrupt": lambda _net, x: (_ for _ in ()).throw(KeyboardInterrupt),
+    "interrupt": lambda _net, _x: (_ for _ in ()).throw(KeyboardInterrupt),
 }  # fmt: skip
 
-RAISING = {"raise in the forward", "raise in the backward", "raise in a hook of the gradient", "interrupt"}
+RAISING = {deed for deed in DEEDS if deed.startswith(("raise", "interrupt"))}
 
 
 class Net(nn.Module):
@@ -189,24 +184,15 @@ def made(deeds) -> tuple[Net, tuple[torch.Tensor, torch.Tensor]]:
     return net, (torch.randn(3, 4), torch.tensor([0, 1, 2]))
 
 
-def record(net, batch):
-    return ADAPTER.record(ADAPTER.prepare(net, batch))
-
-
-def observe(net, batch):
-    job = ADAPTER.prepare(net, batch)
-    return ADAPTER.observe(job, ADAPTER.record(job), Watch())
-
-
 VERBS = {
     "check": jr.check,
     "trace": lambda net, batch: ADAPTER.trace(ADAPTER.prepare(net, batch)),
-    "record": record,
-    "observe": observe,
+    "record": lambda net, batch: ADAPTER.record(ADAPTER.prepare(net, batch)),
+    "observe": lambda net, batch: ADAPTER.observe(job := ADAPTER.prepare(net, batch), ADAPTER.record(job), Watch()),
     "opening": lambda net, batch: ADAPTER.opening(ADAPTER.prepare(net, batch), ["inner.weight"], 2),
     "loss that raises": lambda net, batch: jr.check(net, batch, loss=fail),
-    "loss that is no scalar": lambda net, batch: jr.check(net, batch, loss=lambda output, target: output),
-    "batch that does not fit": lambda net, batch: jr.check(net, (torch.randn(3, 5), batch[1])),
+    "loss that is no scalar": lambda net, batch: jr.check(net, batch, loss=lambda output, _target: output),
+    "batch that does not fit": lambda net, batch: jr.check(net, (torch.ones(3, 5), batch[1])),
 }
 BAD = ("loss that raises", "loss that is no scalar", "batch that does not fit")
 
@@ -230,6 +216,23 @@ def same_afterwards(deeds, verb) -> bool:
 def test_model_is_left_as_it_came(deed, verb):
     ended = same_afterwards([deed], verb)
     assert ended or deed in RAISING or verb in BAD
+
+
+class Stuck(list):
+    """Cannot be put back."""
+
+    def clear(self):
+        raise RuntimeError("stuck")
+
+
+def test_what_cannot_be_put_back_keeps_nothing_else_from_it():
+    net, batch = made(["list", "batch norm", "own generators", "mode"])
+    net.history = Stuck()
+    before = picture(net, batch)
+    with pytest.raises(RuntimeError, match="stuck"):
+        ADAPTER.record(ADAPTER.prepare(net, batch))
+    list.clear(net.history)
+    assert picture(net, batch) == before
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

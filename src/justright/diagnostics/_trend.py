@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, median
@@ -12,31 +12,48 @@ from statistics import fmean, median
 import numpy as np
 
 from justright.core.findings import Severity
-from justright.core.profile import TensorStatistics
+from justright.core.graph import Graph
+from justright.core.profile import SiteRecord, TensorStatistics
 from justright.core.vocabulary import Kind
 from justright.diagnostics.base import Case
 
-__all__ = ["ERROR", "FEWEST", "WARNING", "Trend", "attribution", "forward_trend", "gradient_trend", "severity_of"]
+__all__ = ["FEWEST", "Limits", "Trend", "forward_size", "forward_trend", "gradient_size", "gradient_trend", "normalized", "trend_of"]
 
-WARNING = 6.0
-"""Total growth in nats of the RMS beyond which a network trains worse.
+FEWEST = 3
+"""Different depths below which no slope is judged: one step between two layers is a difference, not a trend."""
 
-The depth-scale rule (Schoenholz 2017: trainable up to 6 xi) allows |sum ln chi_1| <= 6 on squares, which is 3 nats of
-the RMS, under a small plain step. Adam rescues more. Twice the rule, a factor of 400 between the first and the last
-layer, is where no published recipe without normalization or skips still trains well.
-"""
+SHORT = 12
+"""Depths below which a single step is held against its neighbours; beyond, groups of `GROUP`, which forgive an odd layer."""
 
-ERROR = 12.0
-"""Total growth in nats of the RMS beyond which a network does not train: a factor of 1.6e5.
+GROUP = 3
+"""Layers on each side of a jump: the median of three forgives one."""
 
-Adam divides by sqrt(v) + 1e-8: a gradient of ordinary size (1e-3) that has shrunk by this factor is below its epsilon.
-"""
+NORMALIZING = frozenset({"batch_norm", "layer_norm", "group_norm", "rms_norm"})
+"""Operators whose result has a scale of its own, whatever comes in."""
 
-FEWEST = 4
-"""Different depths below which no slope is judged."""
+CARRIED = frozenset({Kind.VIEW, Kind.CAST, Kind.POINTWISE})
+"""Kinds between a layer and its normalization: shapes, and the bias."""
 
 PAIRS = 200
 """Depths beyond which the slope is taken over an even subsample, so that all pairs stay few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Total growth in nats from which on a finding is a note, a warning, an error."""
+
+    note: float
+    warning: float
+    error: float
+
+    def severity(self, nats: float) -> Severity | None:
+        """Severity of a total growth, `None` within the limits."""
+        size = abs(nats)
+        if size > self.error:
+            return Severity.ERROR
+        if size > self.warning:
+            return Severity.WARNING
+        return Severity.NOTE if size > self.note else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,105 +63,144 @@ class Trend:
     Parameters
     ----------
     rate
-        Nats per layer, from shallow to deep; negative where the size shrinks with depth.
+        Nats per step, from shallow to deep; negative where the size shrinks with depth.
     total
-        Nats over all layers by that rate.
+        Nats over all steps by that rate.
     ends
         Nats between the medians of the first and the last quarter: what was seen, without any fit.
+    steady
+        Nats between the ends without the largest jump, brought to the same number of steps: a head that starts near zero
+        or a bottleneck between two parts is one jump, growth goes on from layer to layer.
     depth
-        Number of layers between the ends.
+        Number of steps between the ends.
     first, last
         Sites of the shallowest and the deepest layer that were used.
+    step
+        What one step is: a layer, or a use of one weight.
     """
 
     rate: float
     total: float
     ends: float
+    steady: float
     depth: int
     first: int
     last: int
+    step: str = "layer"
 
     @property
     def certain(self) -> float:
-        """The smaller of the two readings in magnitude, with its sign; 0 if they disagree on the direction."""
-        if self.total * self.ends <= 0:
+        """The smallest of the three readings in magnitude, with its sign; 0 if they disagree on the direction."""
+        readings = (self.total, self.ends, self.steady)
+        if min(readings) < 0 < max(readings):
             return 0.0
-        return min(self.total, self.ends, key=abs)
+        return min(readings, key=abs)
+
+
+Size = Callable[[SiteRecord], float]
+
+
+def forward_size(record: SiteRecord) -> float:
+    """RMS of the forward value; 0 where there is none."""
+    return _finite(record.forward.rms if record.forward else 0.0)
+
+
+def gradient_size(record: SiteRecord) -> float:
+    """Norm of the gradient; 0 where there is none.
+
+    The norm of the whole tensor, not its RMS: it is what a product of Jacobians maps, whatever the widths are.
+    """
+    return _finite(_norm(record.gradient) if record.gradient else 0.0)
 
 
 def forward_trend(case: Case) -> Trend | None:
     """Growth of the forward RMS at the outputs of layers; `None` with too few layers."""
-    return _trend(case, lambda record: record.forward, lambda each: each.rms, fmean)
+    return _over_depth(case, forward_size, fmean)
 
 
 def gradient_trend(case: Case) -> Trend | None:
-    """Growth of the gradient's norm at the outputs of layers; `None` with too few layers.
+    """Growth of the gradient's norm at the outputs of layers; `None` with too few layers."""
+    return _over_depth(case, gradient_size, sum)
 
-    The norm of the whole tensor, not its RMS: it is what a product of Jacobians maps, whatever the widths are.
+
+def trend_of(places: Sequence[int], logs: Sequence[float], sites: tuple[int, int], depth: int, step: str) -> Trend:
+    """Fit a trend through the logarithm of a size at places in ascending order.
+
+    Parameters
+    ----------
+    places, logs
+        Depths, ascending and different, and the logarithm of the size at each; at least `FEWEST`.
+    sites
+        The first and the last site.
+    depth
+        Number of steps over which the trend is extended.
+    step
+        What one step is.
     """
-    return _trend(case, lambda record: record.gradient, lambda each: each.rms * math.sqrt(each.count), sum)
+    rate = _slope(places, logs)
+    quarter = max(len(logs) // 4, 1)
+    ends = median(logs[-quarter:]) - median(logs[:quarter])
+    return Trend(rate, rate * depth, ends, _steady(logs, ends), depth, *sites, step)
 
 
-def severity_of(nats: float) -> Severity | None:
-    """Severity of a total growth."""
-    if abs(nats) > ERROR:
-        return Severity.ERROR
-    return Severity.WARNING if abs(nats) > WARNING else None
+def _norm(statistics: TensorStatistics) -> float:
+    return statistics.rms * math.sqrt(statistics.count)
 
 
-def attribution(case: Case) -> dict[str, float]:
-    """Mean change of the gradient's norm, in nats a layer, that each kind of operator causes on the way back."""
-    changes: dict[str, float] = defaultdict(float)
-    for node in case.graph.nodes:
-        operand = next((each.site for each in node.operands if not case.graph.parameter_only[each.site]), None)
-        if operand is None or len(case.graph.consumers[operand]) != 1:
-            continue
-        if node.kind in {Kind.CONTRACTION, Kind.POINTWISE, Kind.NORMALIZATION, Kind.SOFTMAX, Kind.POOLING}:
-            below, above = _norm(case, operand), _norm(case, node.outputs[0])
-            if below > 0 and above > 0:
-                name = "weights" if node.kind is Kind.CONTRACTION else node.op
-                changes[name] += math.log(below / above)
-    count = max(len({layer.depth for layer in case.layers}), 1)
-    return {name: change / count for name, change in sorted(changes.items(), key=lambda item: -abs(item[1]))}
+def _finite(size: float) -> float:
+    return size if math.isfinite(size) else 0.0
 
 
-def _norm(case: Case, site: int) -> float:
-    record = case.record(site)
-    if record is None or record.gradient is None or not math.isfinite(record.gradient.rms):
-        return 0.0
-    return record.gradient.rms * math.sqrt(record.gradient.count)
-
-
-def _trend(
-    case: Case,
-    side: Callable[..., TensorStatistics | None],
-    size: Callable[[TensorStatistics], float],
-    combine: Callable[[list[float]], float],
-) -> Trend | None:
-    """Fit the trend; the squares of the uses of one weight are combined by `combine`."""
+def _over_depth(case: Case, size: Size, combine: Callable[[list[float]], float]) -> Trend | None:
+    """Fit the trend; the squares of the uses of one weight are combined by `combine`, parallel layers averaged."""
     at: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for layer in case.layers:
-        sizes = [size(found) for site in layer.outputs if (record := case.record(site)) and (found := side(record))]
-        logs = [2.0 * math.log(each) for each in sizes if math.isfinite(each) and each > 0]
-        if logs:
+        sizes = [size(record) for site in layer.outputs if (record := case.record(normalized(case.graph, site)))]
+        squares = [2.0 * math.log(each) for each in sizes if each > 0]
+        if squares:
             # Scaled by the largest, since squares of small gradients underflow in float64 too.
-            highest = max(logs)
-            whole = highest + math.log(combine([math.exp(each - highest) for each in logs]))
+            highest = max(squares)
+            whole = highest + math.log(combine([math.exp(each - highest) for each in squares]))
             at[layer.depth].append((whole / 2.0, layer.outputs[0]))
     if len(at) < FEWEST:
         return None
     depths = sorted(at)
     logs = [fmean(value for value, _ in at[depth]) for depth in depths]
-    rate = _slope(depths, logs)
     span = max(layer.depth for layer in case.layers) - min(layer.depth for layer in case.layers)
-    quarter = max(len(logs) // 4, 1)
-    ends = median(logs[-quarter:]) - median(logs[:quarter])
-    return Trend(rate, rate * span, ends, span, at[depths[0]][0][1], at[depths[-1]][0][1])
+    return trend_of(depths, logs, (at[depths[0]][0][1], at[depths[-1]][0][1]), span, "layer")
+
+
+def normalized(graph: Graph, site: int) -> int:
+    """Follow a layer's output to the normalization that alone reads it, if there is one.
+
+    What a normalization reads may have any scale, and its gradient the inverse of it, without harm: neither goes on to
+    the next layer.
+    """
+    end = site
+    while len(readers := graph.consumers[end]) == 1:
+        node = graph.nodes[readers[0]]
+        signals = {operand.site for operand in node.operands if not graph.parameter_only[operand.site]}
+        if node.op in NORMALIZING and node.operands[0].site == end:
+            return node.outputs[0]
+        if node.kind not in CARRIED or signals != {end}:
+            return site
+        end = node.outputs[0]
+    return site
 
 
 def _slope(x: Iterable[float], y: Iterable[float]) -> float:
-    """Median of the slopes of all pairs (Theil 1950, Sen 1968): a third of the layers may be outliers."""
+    """Median of the slopes of all pairs (Theil 1950, Sen 1968): 29 % of the layers may be outliers."""
     points = list(zip(x, y, strict=True))
     if len(points) > PAIRS:
         points = [points[round(index)] for index in np.linspace(0, len(points) - 1, PAIRS)]
     return median((second[1] - first[1]) / (second[0] - first[0]) for first, second in combinations(points, 2))
+
+
+def _steady(logs: Sequence[float], ends: float) -> float:
+    """Growth from end to end without its largest jump, as if there had been growth like elsewhere."""
+    group = 1 if len(logs) < SHORT else GROUP
+    cuts = range(group, len(logs) - group + 1)
+    jumps = [median(logs[cut : cut + group]) - median(logs[cut - group : cut]) for cut in cuts]
+    largest = max(jumps) if ends > 0 else min(jumps)
+    steps = len(logs) - 1
+    return (ends - largest) * steps / (steps - group)

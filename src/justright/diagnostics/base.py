@@ -57,12 +57,16 @@ class Diagnostic:
         Manual page in Markdown: the docstring of its module.
     check
         From a case to findings, and to gaps where something could not be judged.
+    rank
+        Order among findings of one severity, what causes first and what it shows in last: equal weights make signals
+        explode, large weights saturate units and so make gradients explode.
     """
 
     code: str
     name: str
     page: str
     check: Check
+    rank: int
 
     @property
     def summary(self) -> str:
@@ -74,23 +78,33 @@ DIAGNOSTICS: Catalogue[Diagnostic] = Catalogue("diagnostic", package="justright.
 """Diagnostics by code."""
 
 
-def diagnostic(code: str, name: str) -> Callable[[Check], Check]:
-    """Register the decorated function as a diagnostic; its module's docstring is the manual page."""
+def diagnostic(code: str, name: str, *, rank: int = 9) -> Callable[[Check], Check]:
+    """Register the decorated function as a diagnostic; its module's docstring is the manual page.
+
+    Parameters
+    ----------
+    code, name, rank
+        See `Diagnostic`.
+    """
 
     def register(check: Check) -> Check:
         page = inspect.cleandoc(sys.modules[check.__module__].__doc__ or "")
-        DIAGNOSTICS.register(code, Diagnostic(code, name, page, check))
+        DIAGNOSTICS.register(code, Diagnostic(code, name, page, check, rank))
         return check
 
     return register
 
 
 def diagnose(case: Case) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
-    """Run every diagnostic; return findings, worst first, and what could not be judged."""
+    """Run every diagnostic; return findings, worst first and causes first among equals, and what was not judged."""
     yielded = list(_run(case))
     findings = [each for each in yielded if isinstance(each, Finding)]
     gaps = tuple(each for each in yielded if isinstance(each, Gap))
-    return tuple(sorted(findings, key=lambda finding: (-finding.severity, finding.code))), gaps
+    return tuple(sorted(findings, key=_order)), gaps
+
+
+def _order(finding: Finding) -> tuple[int, int, str]:
+    return -finding.severity, DIAGNOSTICS[finding.code].rank, finding.code
 
 
 def _run(case: Case) -> Iterator[Finding | Gap]:

@@ -12,9 +12,12 @@ dead, nothing before it learns.
 
 ## How it is judged
 
-All units of a layer dead is an error, more than 90 % a warning. Less is normal: in a deep ReLU network whose inputs have
-become alike, half of the units are off for all of them by chance alone. Fewer than 16 elements a unit are not judged, and
-that is said.
+All units of a layer dead is an error if no weight before it has another way to the loss. More than 90 % dead, or a dead
+layer on a side branch, is a warning; a note if chance explains it: in a network whose inputs have become alike, half of
+the units are off for all of them, and so now and then are all eight units of a small branch. Less is normal. Gates
+(nonlinearities whose output multiplies another signal) that are nearly closed, but not exactly, give a note. Fewer than
+16 elements a unit are not judged, and that is said. Units behind which no weight follows are judged only if everything
+passes through them.
 
 ## Example
 
@@ -34,11 +37,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from justright.core.coverage import Gap
 from justright.core.findings import Evidence, Finding, Severity
-from justright.core.profile import SiteRecord
-from justright.diagnostics._units import gates
+from justright.core.profile import SiteRecord, UnitStatistics
+from justright.diagnostics._units import FEWEST, feeding, gates, judged, severed
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["dead_units"]
@@ -46,50 +50,78 @@ __all__ = ["dead_units"]
 WARNING = 0.9
 """Share of a layer's units. Chance alone gives up to one half when all inputs have become alike (correlation 1)."""
 
-FEWEST = 16
-"""Elements a unit below which being off for all of them is likely by chance (2**-16 for independent ones)."""
+CHANCE = 1e-5
+"""Probability below which fair coins do not explain so many dead units: once in a thousand networks of 100 layers."""
 
 
-@diagnostic("JR202", "dead-units")
+@dataclass(frozen=True)
+class _Place:
+    """A nonlinearity with nearly all of its units off."""
+
+    record: SiteRecord
+    units: UnitStatistics
+    severity: Severity
+
+    @property
+    def share(self) -> float:
+        return self.units.dead / self.units.units
+
+
+@diagnostic("JR202", "dead-units", rank=1)
 def dead_units(case: Case) -> Iterator[Finding | Gap]:
     """Yield one finding for all nonlinearities whose units are mostly dead, the worst first."""
-    judged, unsure = [], []
-    for record in case.profile.sites:
-        if record.units and record.units.units and record.units.dead > WARNING * record.units.units:
-            (judged if _elements(record) >= FEWEST else unsure).append(record)
+    hit = [each for each in judged(case) if each[1].dead > WARNING * each[1].units]
+    unsure = [record for record, _, elements in hit if elements < FEWEST]
     if unsure:
         yield Gap("dead units", f"fewer than {FEWEST} elements a unit in this batch", len(unsure), unsure[0].name)
-    gated = gates(case.graph)
-    found = sorted(judged, key=_share, reverse=True)
-    if found:
-        yield _finding(case, found, gate=case.graph.by_name[found[0].name].index in gated)
+    places = list(_places(case, [(record, units) for record, units, elements in hit if elements >= FEWEST]))
+    if places:
+        yield _finding(case, sorted(places, key=lambda place: (-place.severity, -place.share)))
 
 
-def _elements(record: SiteRecord) -> int:
-    return math.prod(record.shape) // record.units.units if record.units else 0
+def _places(case: Case, hit: list[tuple[SiteRecord, UnitStatistics]]) -> Iterator[_Place]:
+    sites = {record.name: case.graph.by_name[record.name].index for record, _ in hit}
+    whole = [sites[record.name] for record, units in hit if units.dead == units.units]
+    blocking = bool(whole) and severed(case.graph, whole)
+    hidden, gated = (feeding(case), gates(case.graph)) if hit else (frozenset(), frozenset())
+    for record, units in hit:
+        site = sites[record.name]
+        if blocking and site in whole:
+            yield _Place(record, units, Severity.ERROR)
+        elif site in hidden:
+            harmless = _by_chance(units) or (site in gated and not _exactly_off(case, site))
+            yield _Place(record, units, Severity.NOTE if harmless else Severity.WARNING)
 
 
-def _share(record: SiteRecord) -> float:
-    return record.units.dead / record.units.units if record.units else 0.0
+def _by_chance(units: UnitStatistics) -> bool:
+    """Say whether as many units as these are off with a fair coin each."""
+    ways = sum(math.comb(units.units, count) for count in range(units.dead, units.units + 1))
+    return math.log(ways) - units.units * math.log(2.0) > math.log(CHANCE)
 
 
-def _finding(case: Case, found: list[SiteRecord], *, gate: bool) -> Finding:
+def _exactly_off(case: Case, site: int) -> bool:
+    """Say whether the function gives zero where it is off, as a ReLU does and a softplus does not."""
+    outputs = [output for index in case.graph.consumers[site] for output in case.graph.nodes[index].outputs]
+    values = [record.forward for output in outputs if (record := case.record(output)) and record.forward]
+    return any(value.zeros > WARNING for value in values)
+
+
+def _finding(case: Case, found: list[_Place]) -> Finding:
     worst = found[0]
-    mean = worst.forward.mean if worst.forward else math.nan
-    std = worst.forward.std if worst.forward else math.nan
-    severity = Severity.ERROR if _share(worst) == 1.0 and not gate else Severity.WARNING
+    forward = worst.record.forward
+    mean, std = (forward.mean, forward.std) if forward else (math.nan, math.nan)
     return Finding(
         "JR202",
         "dead-units",
-        severity,
-        where=case.place(case.graph.by_name[worst.name].index)
+        worst.severity,
+        where=case.place(case.graph.by_name[worst.record.name].index)
         + (f" and {len(found) - 1} more" if len(found) > 1 else ""),
-        got=f"{worst.units.dead if worst.units else 0} of {worst.units.units if worst.units else 0} units off for the "
-        "whole batch",
+        got=f"{worst.units.dead} of {worst.units.units} units off for the whole batch"
+        + ("; no weight before them has another way to the loss" if worst.severity is Severity.ERROR else ""),
         expected=f"at most {WARNING:.0%} of the units",
-        because=f"the input of {worst.units.function if worst.units else 'the nonlinearity'} has mean {mean:.3g} and "
-        f"standard deviation {std:.3g}: it lies on the off side",
+        because=f"the input of {worst.units.function} has mean {mean:.3g} and standard deviation {std:.3g}: it lies on "
+        "the off side",
         try_="torch.nn.init.zeros_(layer.bias) and torch.nn.init.kaiming_normal_(layer.weight) for the layer before it",
-        evidence=(Evidence("dead units", _share(worst), "share of the layer's units", 0.0, WARNING),),
-        sites=tuple(record.name for record in found),
+        evidence=(Evidence("dead units", worst.share, "share of the layer's units", 0.0, WARNING),),
+        sites=tuple(place.record.name for place in found),
     )

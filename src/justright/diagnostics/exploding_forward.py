@@ -3,7 +3,8 @@
 ## What it does
 
 Fits the growth of the forward RMS at the outputs of all layers (contractions with weights) over depth, by the median
-slope of all pairs of layers, and holds the growth over the whole depth against what trains.
+slope of all pairs of layers, and holds the growth over the whole depth against what trains. Does the same along a
+weight that is used again and again on its own result, as a recurrent cell's over time.
 
 ## Why is this bad
 
@@ -12,9 +13,11 @@ soon values that half precision cannot hold (65504 in float16).
 
 ## How it is judged
 
-Growth over all layers above 6 nats (a factor of 400) is a warning, above 12 nats (1.6e5) an error, if both the fit and
-the plain difference between the first and the last quarter of the layers say so. The slow growth of a residual stream
-(by the square root of depth) stays far below.
+Growth over all layers above 6 nats (a factor of 400) is a warning: plain SGD diverges at every step size that moves
+anything, Adam needs steps that suit the outsized weights. Above 20.7 nats (1e9) it is an error. The fit, the plain
+difference between the first and the last quarter of the layers and, in a network of few layers, the growth without its
+largest step must all say so. The slow growth of a residual stream (by the square root of depth) stays far below.
+Nothing is judged while batch normalization runs on stored statistics that no batch has set.
 
 ## Example
 
@@ -33,40 +36,44 @@ residual branches by the square root of depth, or normalize.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from justright.core.findings import Evidence, Finding
+from justright.core.findings import Finding
 from justright.diagnostics._advice import rescale
-from justright.diagnostics._trend import WARNING, forward_trend, severity_of
+from justright.diagnostics._growth import evidence, expected, grown, measured
+from justright.diagnostics._stored import on_fresh_statistics
+from justright.diagnostics._time import fastest, through_time
+from justright.diagnostics._trend import Limits, forward_size, forward_trend
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["exploding_forward"]
 
+LIMITS = Limits(
+    note=6.0,  # a factor of 400: no note below the warning
+    warning=6.0,  # measured on digits (docs/zoo.md): from here on every step of SGD stands still or diverges
+    error=20.7,  # ln 1e9: the loss is so large that no step of an ordinary schedule brings it down
+)
 
-@diagnostic("JR102", "exploding-forward")
+
+@diagnostic("JR102", "exploding-forward", rank=2)
 def exploding_forward(case: Case) -> Iterator[Finding]:
-    """Yield a finding if the forward RMS grows over depth."""
-    trend = forward_trend(case)
-    severity = severity_of(trend.certain) if trend else None
-    if trend is None or severity is None or trend.certain < 0:
+    """Yield a finding if the forward RMS grows over depth or through time."""
+    if on_fresh_statistics(case):
         return
-    first, last = case.record(trend.first), case.record(trend.last)
+    trend = fastest([forward_trend(case), *through_time(case, forward_size)], 1)
+    severity = LIMITS.severity(trend.certain) if trend else None
+    if trend is None or severity is None:
+        return
     yield Finding(
         "JR102",
         "exploding-forward",
         severity,
         where=f"from {case.place(trend.first)} to {case.place(trend.last)}",
-        got=f"the RMS is multiplied by {math.exp(trend.rate):.3g} a layer, by {math.exp(trend.total):.2g} over "
-        f"{trend.depth} layers",
-        expected=f"a factor within exp(±{WARNING:g}) over the whole depth; 1 a layer",
-        because=f"each layer's weights and nonlinearity add {trend.rate:.2g} nats: RMS "
-        f"{first.forward.rms if first and first.forward else math.nan:.2g} at the first layer, "
-        f"{last.forward.rms if last and last.forward else math.nan:.2g} at the last",
-        try_=rescale(case, trend.rate),
-        evidence=(
-            Evidence("growth of the forward RMS", trend.rate, "nats per layer", None, WARNING / max(trend.depth, 1)),
-            Evidence("growth over all layers", trend.certain, "nats", -WARNING, WARNING),
-        ),
+        got=grown("RMS", trend.rate, trend.total, trend),
+        expected=expected(LIMITS),
+        because=f"each {trend.step}'s weights and nonlinearity add {trend.rate:.2g} nats: RMS "
+        f"{measured(case, trend.first):.2g} at the first, {measured(case, trend.last):.2g} at the last",
+        try_=rescale(case, trend, trend.rate),
+        evidence=evidence("RMS", trend.rate, trend.certain, trend, LIMITS),
         sites=(case.graph.sites[trend.last].name, case.graph.sites[trend.first].name),
     )

@@ -3,8 +3,9 @@
 ## What it does
 
 Fits the growth of the gradient's norm at the outputs of all layers (contractions with weights) over depth, by the
-median slope of all pairs of layers, and holds the growth over the whole depth against what trains. It then says which
-kind of operator adds how much of it.
+median slope of all pairs of layers, and holds the growth over the whole depth against what trains. Does the same along
+a weight that is used again and again on its own result, as a recurrent cell's over time. It then says which kind of
+operator adds how much of it.
 
 ## Why is this bad
 
@@ -14,13 +15,18 @@ one that suits the last ones makes the loss jump to infinity.
 
 ## How it is judged
 
-A growth over all layers above 6 nats (a factor of 400) is a warning, above 12 nats (1.6e5) an error, if both the fit and
-the plain difference between the first and the last quarter of the layers say so.
+A growth over all layers above 6.9 nats (a factor of 1000) is a warning; ten times more with batch normalization, whose
+weights tune their own step size. Above 9.2 nats (1e4) it is an error if the
+signal itself does not grow as much: the network is then chaotic, neighbouring inputs fly apart, and no optimizer
+rescues that. Where gradient and signal grow together it is a matter of scale alone, and an error above 20.7 nats (1e9).
+The fit, the plain difference between the first and the last quarter of the layers and, in a network of few layers, the
+growth without its largest step must all say so. Nothing is judged while batch normalization runs on stored statistics
+that no batch has set.
 
 ## Example
 
     for layer in stack:                                       # 50 x Linear(256, 256) and tanh
-        torch.nn.init.normal_(layer.weight, std=2 / 16)       # sigma_w^2 = 4: deep in the chaotic phase
+        torch.nn.init.normal_(layer.weight, std=3 / 16)       # sigma_w^2 = 9: deep in the chaotic phase
 
 ## Fix
 
@@ -30,42 +36,50 @@ fact, gradient clipping or layer-wise rates (LARS). Batch normalization without 
 
 ## References
 
-[Glorot2010], [He2015], [Yang2019], [You2017]
+[Poole2016], [Schoenholz2017], [Yang2019], [Arora2019], [You2017]
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from justright.core.findings import Evidence, Finding
-from justright.diagnostics._advice import cause, rescale
-from justright.diagnostics._trend import WARNING, attribution, gradient_trend, severity_of
+from justright.core.findings import Finding, Severity
+from justright.diagnostics._advice import rescale
+from justright.diagnostics._cause import attribution, cause
+from justright.diagnostics._chaos import LIMITS, exploding, severity_of
+from justright.diagnostics._growth import evidence, expected, grown
+from justright.diagnostics._trend import Trend
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["exploding_gradient"]
 
 
-@diagnostic("JR104", "exploding-gradient")
+@diagnostic("JR104", "exploding-gradient", rank=6)
 def exploding_gradient(case: Case) -> Iterator[Finding]:
-    """Yield a finding if the gradient grows towards the input."""
-    trend = gradient_trend(case)
-    severity = severity_of(trend.certain) if trend else None
-    if trend is None or severity is None or trend.certain > 0:
-        return
-    yield Finding(
+    """Yield a finding if the gradient grows towards the input or towards the past."""
+    trend = exploding(case)
+    severity = severity_of(case, trend)
+    if trend is not None and severity is not None:
+        yield _finding(case, trend, severity)
+
+
+def _finding(case: Case, trend: Trend, severity: Severity) -> Finding:
+    return Finding(
         "JR104",
         "exploding-gradient",
         severity,
         where=f"from {case.place(trend.last)} back to {case.place(trend.first)}",
-        got=f"the gradient is multiplied by {math.exp(-trend.rate):.3g} a layer, by {math.exp(-trend.total):.2g} over "
-        f"{trend.depth} layers: a step that suits the last layers throws the first ones away",
-        expected=f"a factor within exp(±{WARNING:g}) over the whole depth; 1 a layer",
-        because=cause(attribution(case), -trend.rate),
-        try_=rescale(case, -trend.rate),
-        evidence=(
-            Evidence("growth of the gradient's norm", -trend.rate, "nats per layer", None, WARNING / max(trend.depth, 1)),
-            Evidence("growth over all layers", -trend.certain, "nats", -WARNING, WARNING),
-        ),
+        got=f"{grown('gradient', -trend.rate, -trend.total, trend)}: a step that suits the last ones throws the first "
+        "ones away",
+        expected=expected(LIMITS),
+        because=_reason(case, trend),
+        try_=rescale(case, trend, -trend.rate),
+        evidence=evidence("gradient's norm", -trend.rate, -trend.certain, trend, LIMITS),
         sites=(case.graph.sites[trend.first].name, case.graph.sites[trend.last].name),
     )
+
+
+def _reason(case: Case, trend: Trend) -> str:
+    if trend.step == "layer":
+        return cause(attribution(case), -trend.rate)
+    return f"one weight is used {trend.depth + 1} times in a row, and each use multiplies the gradient again"

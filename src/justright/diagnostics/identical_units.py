@@ -12,9 +12,13 @@ apart: a layer of 256 such units has the power of one. Only noise that differs b
 
 ## How it is judged
 
-All units of a hidden layer in one group is an error, more than half in groups of two or more a warning, fewer a note.
+All units of a hidden layer in one group is an error if a unit is one number for each example; a warning if it is a map
+or a sequence, as a convolution's, which still carries much by itself. More than half in groups of two or more is a warning,
+fewer a note.
 Equal weights with different gradients (a zero head before a cross-entropy, LoRA's B = 0, dropout in the way) are fine and
-stay silent; so are output layers, whose units the target tells apart.
+stay silent; so are output layers, whose units the target tells apart. Where the gradient is still exactly zero, behind a
+gate that has yet to open, equal units count if all weights that read them are constant too, as in a network that is zero
+throughout; otherwise this is not judged, and that is said.
 
 ## Example
 
@@ -34,8 +38,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from justright.core.coverage import Gap
+from justright.core.depth import Layer
 from justright.core.findings import Evidence, Finding, Severity
+from justright.core.graph import Role
 from justright.core.profile import ParameterRecord
+from justright.core.vocabulary import Kind
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["identical_units"]
@@ -43,42 +50,88 @@ __all__ = ["identical_units"]
 WARNING = 0.5
 """Share of a layer's units: beyond it the layer has lost more than half of what it was built for."""
 
+UNIT_BY_UNIT = frozenset({Kind.POINTWISE, Kind.CAST})
+"""Kinds that treat all units of a layer alike."""
 
-@diagnostic("JR301", "identical-units")
+
+@diagnostic("JR301", "identical-units", rank=0)
 def identical_units(case: Case) -> Iterator[Finding | Gap]:
     """Yield one finding for all hidden layers with units that stay identical, the worst first."""
-    hidden = {site for layer in case.layers if layer.hidden for site in layer.weights}
-    records = [
-        case.profile.parameter[case.graph.parameter_sites[site].name]
-        for site in sorted(hidden)
-        if site in case.graph.parameter_sites and case.graph.parameter_sites[site].name in case.profile.parameter
-    ]
-    unread = [record for record in records if not record.units and record.gradient and record.trainable]
+    hidden = [(record, layer) for layer in case.layers if layer.hidden for record in _records(case, layer)]
+    unread = [record for record, _ in hidden if not record.units and record.gradient and record.trainable]
     if unread:
         yield Gap("identical units", "the layout of this weight is not known", len(unread), unread[0].name)
-    found = sorted((record for record in records if record.identical), key=_share, reverse=True)
+    equal = [(record, layer) for record, layer in hidden if _equal(record)]
+    unsure = [record for record, layer in equal if _asleep(record) and not _read_alike(case, record, layer)]
+    if unsure:
+        reason = "its units are equal, but its gradient is exactly zero until another weight has made its first step"
+        yield Gap("identical units", reason, len(unsure), unsure[0].name)
+    found = sorted((record for record, _ in equal if record not in unsure), key=_share, reverse=True)
     if found:
-        yield _finding(found)
+        layer_of = {record.name: layer for record, layer in equal}
+        yield _finding(found, max(_severity(case, record, layer_of[record.name]) for record in found))
+
+
+def _records(case: Case, layer: Layer) -> Iterator[ParameterRecord]:
+    for site in sorted(layer.weights):
+        parameter = case.graph.parameter_sites.get(site)
+        if parameter is not None and parameter.name in case.profile.parameter:
+            yield case.profile.parameter[parameter.name]
+
+
+def _equal(record: ParameterRecord) -> bool:
+    """Say whether units are equal for a reason that concerns them.
+
+    A gradient that is zero and stays zero is another fault. Some zero rows of a weight that starts at zero are units
+    that this batch gave no gradient, which says nothing on the next one.
+    """
+    if not record.identical or (_asleep(record) and record.opens_after is None):
+        return False
+    return record.value.zeros < 1.0 or len(record.identical[0]) == record.units
+
+
+def _asleep(record: ParameterRecord) -> bool:
+    return record.gradient is not None and record.gradient.zeros == 1.0
+
+
+def _read_alike(case: Case, record: ParameterRecord, layer: Layer) -> bool:
+    """Say whether all units are equal and whatever reads them is a weight of one value, which cannot tell them apart."""
+    pending = list(layer.outputs)
+    readers: set[int] = set()
+    while pending:
+        for index in case.graph.consumers[pending.pop()]:
+            node = case.graph.nodes[index]
+            if node.kind in UNIT_BY_UNIT and len({operand.site for operand in node.operands}) == 1:
+                pending += node.outputs
+            else:
+                readers.add(index)
+    following = {
+        index: weights for each in case.layers if (weights := list(_records(case, each))) for index in each.nodes
+    }
+    constant = all(index in following and all(each.value.std == 0.0 for each in following[index]) for index in readers)
+    return bool(readers) and constant and len(record.identical[0]) == record.units
 
 
 def _share(record: ParameterRecord) -> float:
     return sum(len(group) for group in record.identical) / record.units
 
 
-def _severity(record: ParameterRecord) -> Severity:
-    if len(record.identical[0]) == record.units:
-        return Severity.ERROR
-    return Severity.WARNING if _share(record) > WARNING else Severity.NOTE
+def _severity(case: Case, record: ParameterRecord, layer: Layer) -> Severity:
+    if len(record.identical[0]) < record.units:
+        return Severity.WARNING if _share(record) > WARNING else Severity.NOTE
+    examples = next((site.shape[0] for site in case.graph.sites if site.role is Role.INPUT and site.shape), 1)
+    positions = [case.graph.sites[site].size // (record.units * examples) for site in layer.outputs]
+    return Severity.WARNING if max(positions, default=1) > 1 else Severity.ERROR
 
 
-def _finding(found: list[ParameterRecord]) -> Finding:
+def _finding(found: list[ParameterRecord], severity: Severity) -> Finding:
     worst = found[0]
     equal = sum(len(group) for group in worst.identical)
     different = worst.units - equal + len(worst.identical)
     return Finding(
         "JR301",
         "identical-units",
-        max(_severity(record) for record in found),
+        severity,
         where=worst.name + (f" and {len(found) - 1} more" if len(found) > 1 else ""),
         got=f"{equal} of {worst.units} hidden units equal in weights and in gradients: {different} different ones",
         expected=f"{worst.units} different units",

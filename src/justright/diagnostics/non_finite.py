@@ -11,8 +11,9 @@ One NaN reaches every weight within one step.
 
 ## How it is judged
 
-Any first producer is an error. Minus infinity that a softmax turns into zero (an attention mask) is meant and stays silent,
-as long as nothing after it is NaN. Values that are not finite in the weights or in the input are named as such.
+Any first producer whose values reach the loss, an output or a weight's gradient is an error; so is a parameter that holds
+such values. What is turned into finite values again stays silent: minus infinity that a softmax turns into zero (an
+attention mask), a division by zero that `torch.where` leaves out, as long as its gradient is finite as well.
 
 ## Example
 
@@ -22,6 +23,10 @@ as long as nothing after it is NaN. Values that are not finite in the weights or
 
 Keep the argument away from the pole: `torch.nn.functional.log_softmax` in place of log of softmax, `torch.xlogy`, an epsilon
 inside square roots and divisions; a smaller scale where the value overflowed.
+
+## References
+
+[Goldberg1991], [Micikevicius2018]
 """
 
 from __future__ import annotations
@@ -38,56 +43,54 @@ __all__ = ["non_finite"]
 TRIES = {
     "log": "torch.log(x.clamp_min(eps)), or log_softmax / logsigmoid on the scores",
     "sqrt": "torch.sqrt(x + eps)",
+    "norm": "torch.sqrt(x.square().sum(dim) + eps) in place of the norm, which has no slope at zero",
     "rsqrt": "torch.rsqrt(x + eps)",
     "divide": "divide by (x + eps)",
     "reciprocal": "1 / (x + eps)",
     "power": "clamp the base away from zero",
     "exp": "subtract the maximum before exp, or use log_softmax",
     "softmax": "leave at least one position of every row unmasked",
+    "where": "make the branch that is left out finite too: put torch.where inside the operation, not around it",
 }
 """Remedy by the operator that made the value."""
 
 
-@diagnostic("JR401", "non-finite")
+@diagnostic("JR401", "non-finite", rank=7)
 def non_finite(case: Case) -> Iterator[Finding]:
     """Yield a finding for every first producer, forward first; backward only if the forward is clean."""
     bad = _harmful(case)
-    first = [record for record in bad if not _inherited(case, record, {each.name for each in bad})]
+    names = {record.name for record in bad}
+    first = [record for record in bad if not _inherited(case, record, names)]
     if first:
         yield _forward(case, first, len(bad))
         return
-    backward = [
-        record
-        for record in case.profile.sites
-        if record.gradient and record.gradient.nonfinite and record.role == Role.ACTIVATION.value
-    ]
-    if backward:
+    backward = [record for record in case.profile.sites if _bad_gradient(record)]
+    if backward and any(_lost(record.gradient) for record in case.profile.parameters):
         # The last in execution order is the first that the backward met.
         yield _backward(case, backward[-1], len(backward))
 
 
+def _lost(statistics: TensorStatistics | None) -> bool:
+    return statistics is not None and statistics.nonfinite > 0
+
+
+def _bad_gradient(record: SiteRecord) -> bool:
+    return _lost(record.gradient) and record.role in {Role.ACTIVATION.value, Role.PARAMETER.value}
+
+
 def _harmful(case: Case) -> list[SiteRecord]:
-    """Records with values that are not finite, without masks: -inf alone from which no NaN follows."""
-    bad = [record for record in case.profile.sites if record.forward and record.forward.nonfinite]
-    masks = all(record.forward and _only_minus_inf(record.forward) for record in bad)
-    loss = case.graph.sites[case.graph.loss].name if case.graph.loss is not None else ""
-    if masks and all(record.name != loss for record in bad):
-        return []
-    return [record for record in bad if not (record.forward and _mask(case, record, record.forward))]
-
-
-def _only_minus_inf(statistics: TensorStatistics) -> bool:
-    return statistics.nonfinite == statistics.negative_inf
-
-
-def _mask(case: Case, record: SiteRecord, statistics: TensorStatistics) -> bool:
-    """Say whether this is -inf that every reader turns into finite values or hands on as -inf."""
-    if not _only_minus_inf(statistics):
-        return False
-    readers = case.graph.consumers[case.graph.by_name[record.name].index]
-    outputs = [site for index in readers for site in case.graph.nodes[index].outputs]
-    after = [found.forward for site in outputs if (found := case.record(site)) and found.forward]
-    return bool(after) and all(_only_minus_inf(each) for each in after)
+    """Records with values that are not finite and that end in the loss, in an output, or sit in a parameter."""
+    ends = {*case.graph.outputs, *(() if case.graph.loss is None else (case.graph.loss,))}
+    harmful: set[int] = set()
+    bad = [record for record in case.profile.sites if _lost(record.forward)]
+    index = {record.name: case.graph.by_name[record.name].index for record in bad}
+    # Later sites first, so that a site's readers are decided before it.
+    for record in reversed(bad):
+        site = index[record.name]
+        after = {output for reader in case.graph.consumers[site] for output in case.graph.nodes[reader].outputs}
+        if site in ends or record.role == Role.PARAMETER.value or after & harmful:
+            harmful.add(site)
+    return [record for record in bad if index[record.name] in harmful]
 
 
 def _inherited(case: Case, record: SiteRecord, bad: set[str]) -> bool:
@@ -108,7 +111,7 @@ def _forward(case: Case, first: list[SiteRecord], total: int) -> Finding:
         got=f"{_counts(statistics)} of {statistics.count} values"
         + (f"; {len(first) - 1} more first producers" if len(first) > 1 else ""),
         expected="finite values",
-        because=_reason(case, node, record) + f"; {max(total - len(first), 0)} later tensors only pass it on",
+        because=_reason(case, node, record) + _passed_on(total - len(first), "later tensors"),
         try_=_try(node, record),
         evidence=(Evidence("values that are not finite", float(statistics.nonfinite), "elements", 0.0, 0.0),),
         sites=tuple(each.name for each in first),
@@ -128,11 +131,15 @@ def _backward(case: Case, record: SiteRecord, total: int) -> Finding:
         where=f"gradient of {case.place(case.graph.by_name[record.name].index)}",
         got=f"{_counts(gradient)} of {gradient.count} gradient values, while the forward is finite",
         expected="finite gradients",
-        because=f"{made}; {total - 1} more gradients only pass it on",
+        because=made + _passed_on(total - 1, "more gradients"),
         try_=_try(node, record),
         evidence=(Evidence("gradients that are not finite", float(gradient.nonfinite), "elements", 0.0, 0.0),),
         sites=(record.name,),
     )
+
+
+def _passed_on(count: int, what: str) -> str:
+    return f"; {count} {what} only pass it on" if count > 0 else ""
 
 
 def _counts(statistics: TensorStatistics) -> str:

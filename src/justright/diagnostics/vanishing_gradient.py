@@ -15,10 +15,12 @@ its epsilon (1e-8) or below rounding.
 
 ## How it is judged
 
-A loss over all layers above 6 nats (a factor of 400) is a warning: plain SGD stands still, Adam may rescue it. Above 12
-nats (1.6e5) it is an error. Both the fit and the plain difference between the first and the last quarter of the layers
-must say so. Gradients that are exactly zero behind a gate that opens with the first step (a zero head, LoRA's B, a
-residual gamma) are no vanishing gradients. Uses of one weight over time count as one layer.
+A loss over all layers of more than 6 nats (a factor of 400) is a note: plain SGD stands still, Adam trains. More than
+9.2 nats (1e4) is a warning: Adam trains worse. More than 18.4 nats (1e8) is an error, unless the signal shrinks with the
+gradient: that is a matter of scale alone (JR101), from which Adam recovers further. The fit, the plain difference between the first and the last quarter of the layers and, in a network of few layers, the growth without its largest
+step must all say so. Gradients that are exactly zero behind a gate that opens with the first step (a zero head, LoRA's
+B, a residual gamma) are no vanishing gradients. Uses of one weight over time count as one layer, since its gradient is
+their sum. Nothing is judged while batch normalization runs on stored statistics that no batch has set.
 
 ## Example
 
@@ -33,47 +35,55 @@ normalization, or residual connections.
 
 ## References
 
-[Hochreiter1991], [Glorot2010], [He2015], [Schoenholz2017]
+[Hochreiter1991], [Glorot2010], [He2015], [Schoenholz2017], [Kingma2015]
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from justright.core.coverage import Gap
-from justright.core.findings import Evidence, Finding, Severity
-from justright.diagnostics._advice import cause, rescale
-from justright.diagnostics._trend import FEWEST, WARNING, attribution, gradient_trend, severity_of
+from justright.core.findings import Finding, Severity
+from justright.diagnostics._advice import rescale
+from justright.diagnostics._cause import attribution, cause
+from justright.diagnostics._growth import evidence, expected, grown
+from justright.diagnostics._stored import REASON, on_fresh_statistics
+from justright.diagnostics._shrinking import GRADIENT as LIMITS
+from justright.diagnostics._shrinking import severity_of
+from justright.diagnostics._trend import FEWEST, gradient_trend
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["vanishing_gradient"]
 
+OPTIMIZERS = {
+    Severity.NOTE: "plain SGD hardly trains the first layers, Adam does",
+    Severity.WARNING: "plain SGD does not train the first layers, Adam hardly",
+    Severity.ERROR: "no ordinary step of any optimizer trains the first layers",
+}
 
-@diagnostic("JR103", "vanishing-gradient")
+
+@diagnostic("JR103", "vanishing-gradient", rank=5)
 def vanishing_gradient(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the gradient shrinks towards the input."""
+    if on_fresh_statistics(case):
+        yield Gap("growth of the gradient over depth", REASON)
+        return
     trend = gradient_trend(case)
     if trend is None:
         yield Gap("growth of the gradient over depth", f"fewer than {FEWEST} layers with a gradient follow each other")
         return
-    severity = severity_of(trend.certain)
+    severity = severity_of(case, trend)
     if severity is None or trend.certain < 0:
         return
-    optimizer = "no optimizer trains" if severity is Severity.ERROR else "SGD hardly trains (Adam may)"
     yield Finding(
         "JR103",
         "vanishing-gradient",
         severity,
         where=f"from {case.place(trend.last)} back to {case.place(trend.first)}",
-        got=f"the gradient is multiplied by {math.exp(-trend.rate):.3g} a layer, by {math.exp(-trend.total):.2g} over "
-        f"{trend.depth} layers: {optimizer} the first layers",
-        expected=f"a factor within exp(±{WARNING:g}) over the whole depth; 1 a layer",
+        got=f"{grown('gradient', -trend.rate, -trend.total, trend)}: {OPTIMIZERS[severity]}",
+        expected=expected(LIMITS),
         because=cause(attribution(case), -trend.rate),
-        try_=rescale(case, -trend.rate),
-        evidence=(
-            Evidence("growth of the gradient's norm", -trend.rate, "nats per layer", -WARNING / max(trend.depth, 1)),
-            Evidence("growth over all layers", -trend.certain, "nats", -WARNING, WARNING),
-        ),
+        try_=rescale(case, trend, -trend.rate),
+        evidence=evidence("gradient's norm", -trend.rate, -trend.certain, trend, LIMITS),
         sites=(case.graph.sites[trend.first].name, case.graph.sites[trend.last].name),
     )

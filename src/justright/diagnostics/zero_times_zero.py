@@ -14,7 +14,8 @@ of zero before a zero projection), both gradients are zero for ever and the path
 ## How it is judged
 
 Any weight that no number of steps opens is an error. A single zero factor opens with the first step and is a known and
-good design: LoRA's B, residual gammas, ReZero, zero heads, Fixup.
+good design: LoRA's B, residual gammas, ReZero, zero heads, Fixup. So is a zero attention bias; where the attention has a
+single position in this batch, it has nothing to decide and is left out.
 
 ## Example
 
@@ -36,15 +37,16 @@ from collections.abc import Iterator
 from justright.core.findings import Evidence, Finding, Severity
 from justright.core.profile import ParameterRecord
 from justright.diagnostics._closed import all_zero, closed
+from justright.diagnostics._stuck import excused
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["zero_times_zero"]
 
 
-@diagnostic("JR302", "zero-times-zero")
+@diagnostic("JR302", "zero-times-zero", rank=0)
 def zero_times_zero(case: Case) -> Iterator[Finding]:
     """Yield a finding if two or more parameters that are zero block each other."""
-    blocked = [record for record in closed(case) if all_zero(record)]
+    blocked = [record for record in closed(case) if all_zero(record) and not excused(case, record)]
     if len(blocked) > 1 and any(_weight(case, record) for record in blocked):
         yield _finding(case, blocked)
 

@@ -48,7 +48,7 @@ class Report:
     >>> report.verdict, report.worst
     ('not checked', None)
     >>> report
-    <Report 'empty': healthy, 0 findings, 0 sites>
+    <Report 'empty': not checked, 0 findings, 0 sites>
     """
 
     title: str

@@ -132,9 +132,10 @@ def summarize_units(values: ArrayLike, axis: int, zones: Zones) -> tuple[Summary
     units = array.shape[axis]
     shrunk, times = collapse(array)
     summary, counts = _count(shrunk, axis, zones)
-    each = times // (units // shrunk.shape[axis]) if units else 1
-    flat, off = np.broadcast_to(counts * each, (2, units))
-    return summary.scaled_count(times), UnitCounts(array.size // units if units else 0, flat, off)
+    if times > 1:
+        counts = np.broadcast_to(counts * (times // (units // shrunk.shape[axis])), (2, units))
+        summary = summary.scaled_count(times)
+    return summary, UnitCounts(array.size // units if units else 0, counts[0], counts[1])
 
 
 def _require_dtype(array: Array, *allowed: type[np.generic]) -> None:

@@ -9,18 +9,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from justright.statistics import kernels
 from justright.statistics.summary import Summary
-from justright.statistics.units import Tiling
+from justright.statistics.units import Tiling, Zones
 
 __all__ = ["INLINE", "scan", "threads"]
 
 Array = NDArray[Any]
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+PATTERNS: Final[dict[np.dtype[Any], np.dtype[Any]]] = {FLOAT32: np.dtype(np.uint32), FLOAT64: np.dtype(np.uint64)}
+NOWHERE = Zones((), ())
+LARGEST_PATTERN: Final = np.iinfo(np.int64).max
 
 INLINE = 1 << 18
 """Arrays below this size are not split: waking a thread takes about 0.1 ms, which is what it saves there."""
@@ -50,11 +55,14 @@ def scan(flat: Array, *, bfloat16: bool = False, tiling: Tiling | None = None) -
     workers = min(threads(), rows) if flat.size >= INLINE else 1
     moments = np.empty((rows, 2))
     counters = np.zeros((workers, kernels.HISTOGRAM + kernels.BINS), np.int64)
-    counters[:, kernels.SMALLEST] = np.iinfo(np.int64).max
+    counters[:, kernels.SMALLEST] = LARGEST_PATTERN
     counts = np.zeros((workers, 2, tiling.units if tiling else 1), np.int64)
     work = _work(flat, bfloat16, tiling, moments, counters, counts)
-    _share(work, rows, workers)
-    return _summary(flat, moments, counters), counts.sum(axis=0)
+    if workers == 1:
+        work(0, 0, rows)
+    else:
+        _share(work, rows, workers)
+    return _summary(flat, moments, counters), _total(counts)
 
 
 def _share(work: Callable[[int, int, int], None], rows: int, workers: int) -> None:
@@ -62,7 +70,7 @@ def _share(work: Callable[[int, int, int], None], rows: int, workers: int) -> No
 
     A thread whose core is busy with something else then takes fewer, and is not waited for if it has not begun.
     """
-    step = rows if workers == 1 else min(-(-rows // (4 * workers)), SHARE)
+    step = min(-(-rows // (4 * workers)), SHARE)
     shares = deque((first, min(first + step, rows)) for first in range(0, rows, step))
 
     def take(worker: int) -> None:
@@ -82,7 +90,7 @@ def _work(
 ) -> Callable[[int, int, int], None]:
     """Return the function that scans a range of blocks into the counters of one worker."""
     wide = _wide(flat)
-    zones = _intervals(tiling, wide)
+    zones = _intervals(tiling.zones if tiling else NOWHERE, wide)
     inner = tiling.inner if tiling else 1
 
     def work(worker: int, first: int, last: int) -> None:
@@ -90,21 +98,22 @@ def _work(
         if flat.dtype.itemsize < wide.itemsize:
             kernels.scan_halves(flat.view(np.uint16), bfloat16, *rest)
         else:
-            form = kernels.BINARY64 if wide == np.float64 else kernels.BINARY32
-            kernels.scan_floats((flat, flat.view(f"u{wide.itemsize}")), form, *rest)
+            form = kernels.BINARY64 if wide is FLOAT64 else kernels.BINARY32
+            kernels.scan_floats((flat, flat.view(PATTERNS[wide])), form, *rest)
 
     return work
 
 
 def _wide(flat: Array) -> np.dtype[Any]:
     """Return the type in which the kernels see the data."""
-    return np.dtype(np.float64 if flat.dtype == np.float64 else np.float32)
+    return FLOAT64 if flat.dtype == FLOAT64 else FLOAT32
 
 
-def _intervals(tiling: Tiling | None, dtype: np.dtype[Any]) -> tuple[Array, NDArray[np.uint8]]:
+@lru_cache(maxsize=256)
+def _intervals(zones: Zones, dtype: np.dtype[Any]) -> tuple[Array, NDArray[np.uint8]]:
     """Different intervals and their marks; most functions are off where they are flat, which halves the comparisons."""
     marks: dict[tuple[float, float], int] = {}
-    for mark, intervals in ((kernels.FLAT, tiling.zones.flat), (kernels.OFF, tiling.zones.off)) if tiling else ():
+    for mark, intervals in ((kernels.FLAT, zones.flat), (kernels.OFF, zones.off)):
         for interval in intervals:
             marks[interval] = marks.get(interval, 0) | mark
     return _inward(np.array([*marks], np.float64).reshape(-1, 2), dtype), np.array([*marks.values()], np.uint8)
@@ -123,19 +132,25 @@ def _inward(exact: NDArray[np.float64], dtype: np.dtype[Any]) -> Array:
 
 def _summary(flat: Array, moments: Array, counters: Array) -> Summary:
     """Combine the blocks and the workers."""
-    total = counters.sum(axis=0)
-    patterns = np.array([counters[:, kernels.LARGEST].max(), counters[:, kernels.SMALLEST].min()])
+    largest, smallest, *others = zip(*counters[:, : kernels.HISTOGRAM].tolist(), strict=True)
+    nan, positive, negative, zeros = map(sum, others)
     wide = _wide(flat)
-    largest, smallest = patterns.astype(f"u{wide.itemsize}").view(wide).tolist()
-    some = total[kernels.ZEROS] + total[kernels.NAN] < flat.size
+    patterns = np.array([max(largest), min(smallest)]).astype(PATTERNS[wide])
+    absmax, least = patterns.view(wide).tolist()
     return Summary.from_parts(
         flat.size,
         kernels.combine(moments, flat.size),
-        (largest, smallest if some else math.inf),
-        int(total[kernels.ZEROS]),
-        (int(total[kernels.NAN]), int(total[kernels.POSITIVE]), int(total[kernels.NEGATIVE])),
-        total[kernels.HISTOGRAM :].copy(),
+        (absmax, least if zeros + nan < flat.size else math.inf),
+        zeros,
+        (nan, positive, negative),
+        _total(counters)[kernels.HISTOGRAM :],
     )
+
+
+def _total(counts: Array) -> Array:
+    """Sum over the workers."""
+    total: Array = counts[0] if len(counts) == 1 else counts.sum(axis=0)
+    return total
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,21 +40,34 @@ def identical_rows(values: NDArray[Any], slopes: NDArray[Any], axis: int) -> tup
     >>> identical_rows(weight, np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]), axis=0)
     ()
     """
-    rows = _rows(values, axis)
-    groups = _equal(rows, range(len(rows)))
+    candidates = _candidates(np.moveaxis(values, axis, 0))
+    groups = _equal(_rows(values, axis), candidates) if candidates.size else []
     if not groups:
         return ()
     gradient = _rows(slopes, axis)
     return tuple(part for group in groups for part in _close(gradient, group))
 
 
+def _candidates(rows: NDArray[Any]) -> NDArray[np.intp]:
+    """Rows whose first two elements, narrowed to float32, are those of another row; no other row is equal to any."""
+    width = math.prod(rows.shape[1:])
+    if width < 2:  # noqa: PLR2004  nothing to make a pair of
+        return np.arange(len(rows) if width else 0)
+    places = np.unravel_index([0, 1], rows.shape[1:])
+    with np.errstate(all="ignore"):
+        first = rows[(slice(None), *places)].real.astype(np.float32, order="C") + np.float32(0)  # the sum has no -0.0
+    keys = first.view(np.uint64)[:, 0]
+    ordered = np.sort(keys)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.flatnonzero(np.isin(keys, repeated)) if repeated.size else np.arange(0)
+
+
 def _rows(values: NDArray[Any], axis: int) -> NDArray[Any]:
     return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
 
 
-def _equal(rows: NDArray[Any], members: Any) -> list[tuple[int, ...]]:  # noqa: ANN401
+def _equal(rows: NDArray[Any], members: NDArray[np.intp]) -> list[tuple[int, ...]]:
     """Group equal rows: by their first columns, then, where those agree, by all."""
-    members = np.asarray(members)
     prefix = _grouped(rows[members, :PREFIX], members)
     if rows.shape[1] <= PREFIX:
         return prefix

@@ -19,10 +19,8 @@ HIGHEST_EXPONENT = 127
 """Exponent of the last bin: the largest float32 lies in [2**127, 2**128)."""
 
 
-def _no_counts() -> NDArray[np.int64]:
-    counts = np.zeros(HIGHEST_EXPONENT - LOWEST_EXPONENT + 1, dtype=np.int64)
-    counts.flags.writeable = False
-    return counts
+_NO_COUNTS: NDArray[np.int64] = np.zeros(HIGHEST_EXPONENT - LOWEST_EXPONENT + 1, dtype=np.int64)
+_NO_COUNTS.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +68,7 @@ class Summary:
     nan: int = 0
     positive_inf: int = 0
     negative_inf: int = 0
-    histogram: NDArray[np.int64] = field(default_factory=_no_counts)
+    histogram: NDArray[np.int64] = field(default_factory=lambda: _NO_COUNTS)
 
     @classmethod
     def empty(cls) -> Summary:
@@ -167,8 +165,14 @@ class Summary:
             nan=self.nan,
             positive_inf=self.positive_inf,
             negative_inf=self.negative_inf,
-            histogram=tuple((int(i) + LOWEST_EXPONENT, int(self.histogram[i])) for i in np.flatnonzero(self.histogram)),
+            histogram=self._bins(),
         )
+
+    def _bins(self) -> tuple[tuple[int, int], ...]:
+        """Exponents that occur, with their counts."""
+        (places,) = self.histogram.nonzero()
+        exponents = (places + LOWEST_EXPONENT).tolist()
+        return tuple(zip(exponents, self.histogram[places].tolist(), strict=True))
 
     def _rms(self, std: float) -> float:
         """Root mean square: what is not finite among the elements decides it, else the moments."""

@@ -39,6 +39,8 @@ class Piece:
 
 def collapse(values: Array) -> tuple[Array, int]:
     """Shrink broadcast axes (stride 0) to one index; return the array and how often each element occurred."""
+    if values.flags.c_contiguous:
+        return values, 1
     repeated = [
         size if stride == 0 and size > 1 else 1 for size, stride in zip(values.shape, values.strides, strict=True)
     ]
@@ -57,6 +59,9 @@ def pieces(values: Array, axis: int | None = None) -> Iterator[Piece]:
         The axis of units; its indices are numbered in the order of the array, whatever the order of memory. Without
         one, the whole array is one unit.
     """
+    if _is_dense(values):
+        yield _piece(values, [*range(values.ndim)], axis, 0, copy=False)
+        return
     forward = [slice(None, None, -1 if step < 0 and i != axis else 1) for i, step in enumerate(values.strides)]
     yield from _split(values[tuple(forward)], axis, 0)
 

@@ -13,13 +13,14 @@ from justright.adapters.base import Job, Observation, Target, Watch
 from justright.adapters.torch.conditions import open_form
 from justright.adapters.torch.execute import RealExecutor, ShapeExecutor
 from justright.adapters.torch.gradients import gradients, opening
+from justright.adapters.torch.guard import Guard, Guarding
 from justright.adapters.torch.initializers import recording_initializers
-from justright.adapters.torch.job import batch_tensors, check_values, own_tensors, prepare
+from justright.adapters.torch.job import batch_tensors, own_tensors, prepare
 from justright.adapters.torch.losses import floating_outputs
 from justright.adapters.torch.place import ModuleStack, line_of_traceback
-from justright.adapters.torch.preserve import Guard, Guarding, preserved
+from justright.adapters.torch.preserve import preserved
 from justright.adapters.torch.recorder import Executor, Recorder
-from justright.adapters.torch.shapes import shapes_only, signal_to_meta
+from justright.adapters.torch.shapes import check_values, shapes_only, signal_to_meta
 from justright.adapters.torch.statistics import host_array, summary_of
 from justright.adapters.torch.watcher import Left, Watcher
 from justright.core.graph import Graph, Initializer, Parameter, Role
@@ -70,7 +71,9 @@ class TorchAdapter:
         executor = ShapeExecutor()
         with preserved(job.model, _tensors(job)) as guard, _nothing_saved():
             shapes_only(job.model)
-            return _record(own_tensors(job, lambda tensor: signal_to_meta(tensor.detach())), guard, executor, executor.notes)
+            return _record(
+                own_tensors(job, lambda tensor: signal_to_meta(tensor.detach())), guard, executor, executor.notes
+            )
 
     def record(self, job: Job) -> Graph:
         """Make the graph from one real forward."""
@@ -83,16 +86,17 @@ class TorchAdapter:
         check_values(job.model)
         with preserved(job.model, _tensors(job)) as guard:
             job = own_tensors(job)
+            parameters = dict(job.model.named_parameters())  # those of now: a forward may add some
             watcher = Watcher(graph, watch, guard.before_write)
             _look_at_leaves(watcher, graph, job)
             try:
                 with open_form(), watcher:
                     loss = _forward(job, ModuleStack(job.model))[1]
                     watcher.end_forward()
-                    found = gradients(dict(job.model.named_parameters()), loss)
+                    found = gradients(parameters, loss)
             except Left:
                 return None
-            _look_at_parameters(watcher.seen, graph, job, found)
+            _look_at_parameters(watcher.seen, graph, parameters, found)
             watcher.seen.losses.append(float(loss.detach()))
             watcher.seen.scored = job.score.used
             return watcher.seen
@@ -173,9 +177,7 @@ def _forward(
             ) from error  # fmt: skip
 
 
-def _in_words(
-    error: Exception, kind: type[JustRightError], place: str, *, expected: str, try_: str
-) -> JustRightError:
+def _in_words(error: Exception, kind: type[JustRightError], place: str, *, expected: str, try_: str) -> JustRightError:
     """Make a four-part error from the user's own, with the deepest line of the user's code; ours stay as they are."""
     if isinstance(error, JustRightError):
         return error
@@ -211,10 +213,10 @@ def _look_at_leaves(watcher: Watcher, graph: Graph, job: Job) -> None:
 
 
 def _look_at_parameters(
-    seen: Observation, graph: Graph, job: Job, found: Mapping[str, torch.Tensor]
+    seen: Observation, graph: Graph, parameters: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
 ) -> None:
     layouts = {parameter.name: weight_layout(graph, parameter) for parameter in graph.parameters}
-    for name, parameter in job.model.named_parameters():
+    for name, parameter in parameters.items():
         site = graph.by_name[name].index
         seen.parameters[name] = seen.forward.get(site) or summary_of(parameter)
         if name not in found:
@@ -224,5 +226,3 @@ def _look_at_parameters(
         if layout is not None:
             values, slopes = host_array(parameter), host_array(found[name])
             seen.identical[name] = (values.shape[layout.outputs], identical_rows(values, slopes, layout.outputs))
-
-

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
 
-__all__ = ["Schema", "attributes", "dtype_name", "schema_of", "tensors_in", "tensors_made", "tensors_out", "tensors_written"]
+__all__ = [
+    "Schema",
+    "attributes",
+    "dtype_name",
+    "schema_of",
+    "tensors_in",
+    "tensors_made",
+    "tensors_out",
+    "tensors_written",
+]
 
 Func = torch._ops.OpOverload
 
 BATCH_STATISTICS = frozenset({"running_mean", "running_var"})
 """Arguments that batch normalization overwrites although its older schemas do not say so."""
+
+PLACES = frozenset(("device", "pin_memory"))
+"""Arguments that say where the memory of a tensor lies, which is no part of a model's structure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,7 @@ class Schema:
     random: bool
 
 
-@lru_cache(maxsize=None)
+@cache
 def schema_of(func: Func) -> Schema:
     """Read the schema of an operator overload once."""
     arguments = func._schema.arguments
@@ -82,17 +94,22 @@ def tensors_out(result: Any) -> list[torch.Tensor]:  # noqa: ANN401
     return []
 
 
-def tensors_made(schema: Schema, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> list[torch.Tensor]:  # noqa: ANN401
+def tensors_made(
+    schema: Schema,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    result: Any,  # noqa: ANN401
+) -> list[torch.Tensor]:
     """Return the tensors a call gave, or, where it gives none, those it overwrote."""
     return tensors_out(result) or tensors_written(schema, args, kwargs)
 
 
 def attributes(schema: Schema, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that are no tensors, as plain data; absent ones are left out."""
+    """Return the arguments that are no tensors, as plain data, but for absent ones and where memory lies."""
     made = {}
     for name, value in [*zip(schema.names, args, strict=False), *kwargs.items()]:
         plain = _plain(value)
-        if plain is not None:
+        if plain is not None and name not in PLACES:
             made["input" if name == "self" else name] = plain
     return made
 

@@ -27,8 +27,7 @@ def open_form() -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         stack.enter_context(_open_recurrence())
-        # Casts that an autocast around the check holds would be calls of the first run alone.
-        torch.clear_autocast_cache()
+        # Casts that an autocast around the check keeps would be calls of the first run alone.
         stack.callback(torch.clear_autocast_cache)
         stack.callback(torch.backends.mha.set_fastpath_enabled, fastpath)
         torch.backends.mha.set_fastpath_enabled(False)

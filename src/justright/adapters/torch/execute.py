@@ -18,14 +18,13 @@ from justright.errors import DataDependentError, TraceError
 
 __all__ = ["RealExecutor", "ShapeExecutor"]
 
-LARGEST_KNOWN = {"integer": 1 << 24, "floating": 1 << 16}
+LARGEST_KNOWN = {"integer": 1 << 20, "floating": 1 << 16}
 """Elements up to which a value that follows from shapes is computed; larger ones keep their shape only."""
 
 META = torch.device("meta")
 
 ROUTERS = ("aten.topk.default", "aten.argmax.default", "aten.sort.default", "aten.sort.stable", "aten.argsort.default")
 """Calls that turn unknown scores into indices a program may branch on."""
-
 
 
 def _grouped(rows: torch.Tensor, stack: torch.Tensor, *_rest: Any) -> torch.Tensor:  # noqa: ANN401
@@ -170,7 +169,8 @@ def _needs_data(what: str) -> DataDependentError:
 
 
 def _unshaped(native: str, error: NotImplementedError) -> TraceError:
-    if "data-dependent" in str(error) or "nonzero" in native or "unique" in native or "masked_select" in native:
+    said = f"{native} {error}"  # a call with a mask says that it is made of nonzero
+    if any(word in said for word in ("data-dependent", "nonzero", "unique", "masked_select")):
         return _needs_data(f"{native}, whose output shape is")
     return TraceError(
         f"operator {native}, which has no shape rule (no kernel for the meta device)",

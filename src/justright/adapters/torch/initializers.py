@@ -81,7 +81,8 @@ class _FillRecorder(EagerMode):
         elif kind in FACTORIES:
             self._set(result, Initializer(*FACTORIES[kind], _line()))
         elif kind == "full":
-            self._set(result, Initializer("constant", {"value": attributes(schema, args, kwargs)["fill_value"]}, _line()))
+            value = attributes(schema, args, kwargs)["fill_value"]
+            self._set(result, Initializer("constant", {"value": value}, _line()))
         elif base in COPIES:
             self._set(result, self._known(tensors_in(schema, args, kwargs)[-1][1]))
         else:
@@ -130,8 +131,8 @@ def _running_scheme() -> tuple[str, dict[str, Any]] | None:
     while frame is not None:
         code = frame.f_code
         if code.co_filename.endswith(INIT_FILES) and not code.co_name.startswith("_"):
-            names = code.co_varnames[: code.co_argcount]
-            plain = {name: frame.f_locals[name] for name in names if isinstance(frame.f_locals.get(name), float | int | str)}
+            arguments = {name: frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]}
+            plain = {name: value for name, value in arguments.items() if isinstance(value, float | int | str)}
             found = (code.co_name.rstrip("_"), plain)
         frame = frame.f_back
     return found

@@ -17,8 +17,9 @@ from justright.core.graph import Initializer
 from justright.core.inputs import InputSpec, TensorSpec
 from justright.errors import InputError, ModelError
 
-__all__ = ["batch_tensors", "check_values", "own_tensors", "prepare", "unwrapped"]
+__all__ = ["batch_tensors", "own_tensors", "prepare", "unwrapped"]
 
+UNINITIALIZED = (torch.nn.parameter.UninitializedParameter, torch.nn.parameter.UninitializedBuffer)
 MODEL_FORM = "a torch.nn.Module instance"
 
 
@@ -92,22 +93,6 @@ def own_tensors(job: Job, form: Callable[[torch.Tensor], torch.Tensor] = torch.T
     return replace(job, args=args, kwargs=kwargs)
 
 
-def check_values(model: torch.nn.Module) -> None:
-    """Make sure that a model has values to compute with.
-
-    Raises
-    ------
-    ModelError
-        If a parameter or buffer is on the meta device.
-    """
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if tensor.device.type == "meta":
-            raise ModelError(
-                "a tensor on the meta device, which holds no values", where=name, expected="weights to measure with",
-                try_='model.to_empty(device="cpu"), and initialize it',
-            )  # fmt: skip
-
-
 def batch_tensors(job: Job) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the tensors that the forward and the loss get, by a name each."""
     for path, value in pytree.tree_flatten_with_path(job.args)[0]:
@@ -123,7 +108,7 @@ def batch_tensors(job: Job) -> Iterator[tuple[str, torch.Tensor]]:
 
 def _check_parameters(model: torch.nn.Module) -> None:
     for name, parameter in (*model.named_parameters(), *model.named_buffers()):
-        if isinstance(parameter, torch.nn.parameter.UninitializedTensorMixin):
+        if isinstance(parameter, UNINITIALIZED):
             raise ModelError(
                 "a lazy parameter without a shape", where=name, expected="parameters that exist",
                 try_="run one forward, so that lazy layers take their shapes",
@@ -140,7 +125,9 @@ def _device_of(model: torch.nn.Module, device: str | None) -> torch.device:
     try:
         same = device is None or torch.device(device).type == found.type
     except RuntimeError as error:
-        raise InputError(repr(device), where="device", expected="a device of PyTorch", try_='"cpu" or "cuda"') from error
+        raise InputError(
+            repr(device), where="device", expected="a device of PyTorch", try_='"cpu" or "cuda"'
+        ) from error
     if same:
         return found
     raise InputError(
@@ -230,7 +217,7 @@ def _check_batch(args: tuple[Any, ...], kwargs: Mapping[str, Any], target: Any) 
 
 
 def _divides(rows: int, targets: int) -> bool:
-    """A flattened sequence has a multiple of targets; anything else is a mistake."""
+    """Say whether there may be so many targets: a flattened sequence has a multiple; anything else is a mistake."""
     return targets > rows and targets % rows == 0
 
 

@@ -39,7 +39,6 @@ class Score:
         return value
 
 
-
 def _cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Cross-entropy with classes on the last axis of a sequence, on axis 1 of everything else."""
     if target.dtype.is_floating_point or output.dim() != target.dim() + 1 or output.dim() < 3:  # noqa: PLR2004

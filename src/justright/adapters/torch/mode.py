@@ -10,7 +10,8 @@ __all__ = ["EagerMode"]
 class EagerMode(TorchDispatchMode):
     """A dispatch mode that is never met by compiled code, and so does without the compiler's wrapper.
 
-    The wrapper imports the compiler (seconds) and adds to the cost of every call; our modes run where nothing is compiled.
+    The wrapper imports the compiler (seconds) and adds to the cost of every call; our modes run where nothing is
+    compiled.
     """
 
     @classmethod

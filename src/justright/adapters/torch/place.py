@@ -46,7 +46,8 @@ def _is_user(code: CodeType) -> bool:
 def user_line(beyond: tuple[str, ...] = ()) -> str:
     """Return ``"path:line"`` of the innermost running frame of the model's own code, or of its library's.
 
-    Files whose names end with one of `beyond` are passed over. Empty where PyTorch's code alone lies between the call and the start of the forward, as in `torch.nn.Sequential`.
+    Files whose names end with one of `beyond` are passed over. Empty where PyTorch's code alone lies between the call
+    and the start of the forward, as in `torch.nn.Sequential`.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and not frame.f_code.co_filename.endswith(_ENTRY):

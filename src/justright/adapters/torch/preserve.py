@@ -12,57 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from justright.adapters.torch.calls import Func, schema_of, tensors_written
-from justright.adapters.torch.mode import EagerMode
+from justright.adapters.torch.guard import Guard, memory_of, real
 
-__all__ = ["Guard", "Guarding", "preserved"]
-
-
-class Guard:
-    """Copies memory just before its first write, so that it can be put back bit for bit.
-
-    Parameters
-    ----------
-    tensors
-        Tensors to protect; nothing is copied until `before_write` names one of their storages.
-    """
-
-    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        self._protected = {_pointer(tensor): tensor.untyped_storage() for tensor in tensors if _real(tensor)}
-        self._copies: dict[int, torch.UntypedStorage] = {}
-
-    def before_write(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Copy what is protected among these and not copied yet."""
-        for tensor in tensors:
-            if _real(tensor):
-                pointer = _pointer(tensor)
-                if pointer in self._protected and pointer not in self._copies:
-                    self._copies[pointer] = self._protected[pointer].clone()
-
-    def restore(self) -> None:
-        """Put every copy back."""
-        for pointer, copy in self._copies.items():
-            self._protected[pointer].copy_(copy)
-        self._copies.clear()
-
-
-class Guarding(EagerMode):
-    """Tells a guard of every write, and does nothing else, while it is the active dispatch mode."""
-
-    def __init__(self, guard: Guard) -> None:
-        super().__init__()
-        self._guard = guard
-
-    def __torch_dispatch__(
-        self,
-        func: Func,
-        types: Any,  # noqa: ANN401
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
-        """Run one call."""
-        self._guard.before_write(tensors_written(schema_of(func), args, kwargs or {}))
-        return func(*args, **(kwargs or {}))
+__all__ = ["preserved"]
 
 
 @contextmanager
@@ -104,18 +56,10 @@ def _all(*steps: Callable[[], None]) -> None:
     for step in steps:
         try:
             step()
-        except Exception as error:  # noqa: BLE001, PERF203  whatever it is, the others come first
+        except Exception as error:  # whatever it is, the others come first
             errors.append(error)
     if errors:
         raise errors[0]
-
-
-def _pointer(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata
-
-
-def _real(tensor: torch.Tensor) -> bool:
-    return tensor.device.type != "meta" and tensor.layout is torch.strided
 
 
 class _TensorState:
@@ -135,7 +79,7 @@ class _TensorState:
         tensor = self.tensor
         if self._leaf and not tensor.is_leaf and not tensor._is_view():
             tensor.detach_()  # a call overwrote it with something that carries a gradient
-        if _real(tensor) and _form(tensor) != _form(self._alias):
+        if real(tensor) and _form(tensor) != _form(self._alias):
             tensor.data = self._alias
         if tensor.is_leaf and tensor.requires_grad is not self._flag:
             tensor.requires_grad_(self._flag)
@@ -154,7 +98,7 @@ HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 
 def _form(tensor: torch.Tensor) -> tuple[Any, ...]:
-    return _pointer(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
+    return memory_of(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 Contents = list[tuple[Any, Any]]
@@ -179,7 +123,7 @@ def _reached(attributes: Iterable[Mapping[str, Any]]) -> tuple[list[Any], Conten
         if kind is _Kind.KEPT:
             kept.append(value)
         else:
-            copy = dict(value) if kind is _Kind.MAPPING else list(value)
+            copy: Any = dict(value) if kind is _Kind.MAPPING else list(value)
             pending += copy.values() if kind is _Kind.MAPPING else copy
             contents += [] if kind is _Kind.TUPLE else [(value, copy)]
     return kept, contents
@@ -235,13 +179,11 @@ def _same(container: Any, copy: Any) -> bool:  # noqa: ANN401
 
 def _rewind(value: Any) -> Callable[[], None] | None:  # noqa: ANN401
     """Return what sets a random generator back to its present state; ``None`` for anything else."""
-    if isinstance(value, torch.Generator | np.random.RandomState):
-        return partial(value.set_state, value.get_state())
     if isinstance(value, random.Random):
         return partial(value.setstate, value.getstate())
     if isinstance(value, np.random.Generator):
         return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
-    return None
+    return None if isinstance(value, torch.Tensor) else partial(value.set_state, value.get_state())
 
 
 def _random_states() -> dict[str, Any]:

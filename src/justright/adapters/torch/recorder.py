@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import torch
-from justright.adapters.torch.mode import EagerMode
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from justright.adapters.torch.calls import Func, Schema, attributes, dtype_name, schema_of, tensors_in, tensors_made
+from justright.adapters.torch.mode import EagerMode
 from justright.adapters.torch.place import ModuleStack, user_line
 from justright.adapters.torch.vocabulary import RENAMED, canonical
 from justright.core.graph import GraphBuilder, Role
@@ -22,8 +23,7 @@ DETACH = torch.ops.aten.detach.default
 LIFT = torch.ops.aten.lift_fresh.default
 UNREGISTERED = "a tensor of shape {shape} in {where} requires gradients but is no parameter: it was not examined"
 UNCOUNTED = frozenset((DETACH, LIFT))
-"""Calls without a number: autograd detaches what it saves, or not, as it is set up; constants are lifted, or not, by device."""
-
+"""Calls without a number: autograd detaches what it saves, or not, as it is set up; constants are lifted, or not."""
 
 
 class Executor(Protocol):
@@ -64,7 +64,8 @@ class Recorder(EagerMode):
         self._before_write = before_write
         self._leaves: dict[int, tuple[torch.Tensor, int]] = {}
         self._owners: dict[int, int] = {}
-        self._written: dict[int, tuple[int, int]] = {}
+        # A storage that is only weakly referred to keeps its address, so that no later one is taken for it.
+        self._written: dict[int, tuple[int, int, StorageWeakRef]] = {}
         self._fresh: list[tuple[torch.Tensor, int]] = []
         self.calls = 0
         self.notes: list[str] = []
@@ -80,16 +81,18 @@ class Recorder(EagerMode):
         return site
 
     def site_of(self, tensor: torch.Tensor) -> int | None:
-        """Return the site of a tensor the recording has seen."""
+        """Return the site of a tensor the recording has seen, with all that was written to its memory."""
         self._settle()
         tag = getattr(tensor, TAG, None)
-        if tag is not None and tag[0] is self:
-            return tag[1]
-        leaf = self._leaves.get(id(tensor))
-        return leaf[1] if leaf else None
+        seen = id(tensor) in self._leaves or (tag is not None and tag[0] is self)
+        return self._read(tensor, 0) if seen else None
 
     def __torch_dispatch__(
-        self, func: Func, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None  # noqa: ANN401
+        self,
+        func: Func,
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         """Record one call."""
         self._settle()
@@ -201,7 +204,8 @@ class Recorder(EagerMode):
         for tensor in made:
             if any(tensor is read for name, read in reads if name in schema.written):
                 site = self._known(tensor)
-                self._written[_storage(tensor)] = (self.builder.producer_index(site), site)
+                reference = StorageWeakRef(tensor.untyped_storage())
+                self._written[_storage(tensor)] = (self.builder.producer_index(site), site, reference)
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-__all__ = ["shapes_only", "signal_to_meta"]
+from justright.errors import ModelError
+
+__all__ = ["check_values", "shapes_only", "signal_to_meta"]
 
 
 def signal_to_meta(tensor: torch.Tensor) -> torch.Tensor:
@@ -17,7 +21,7 @@ def signal_to_meta(tensor: torch.Tensor) -> torch.Tensor:
 
 def shapes_only(model: torch.nn.Module) -> None:
     """Put shapes in place of a model's parameters and buffers, tied ones once; undone by `preserved` around it."""
-    twins = {id(tensor): signal_to_meta(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    twins: dict[int, Any] = {id(tensor): signal_to_meta(tensor) for tensor in (*model.parameters(), *model.buffers())}
     for module in model.modules():
         for owned in (module._parameters, module._buffers):
             for name, tensor in owned.items():
@@ -26,3 +30,19 @@ def shapes_only(model: torch.nn.Module) -> None:
         for value in vars(module).values():
             if isinstance(value, list):  # such as the flat weights of a recurrent layer
                 value[:] = [twins.get(id(each), each) for each in value]
+
+
+def check_values(model: torch.nn.Module) -> None:
+    """Make sure that a model has values to compute with.
+
+    Raises
+    ------
+    ModelError
+        If a parameter or buffer is on the meta device.
+    """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.device.type == "meta":
+            raise ModelError(
+                "a tensor on the meta device, which holds no values", where=name, expected="weights to measure with",
+                try_='model.to_empty(device="cpu"), and initialize it',
+            )  # fmt: skip

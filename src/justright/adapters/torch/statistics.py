@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -45,7 +48,9 @@ def units_of(tensor: torch.Tensor, axis: int, zones: Zones) -> tuple[Summary, Un
 
 def host_array(tensor: torch.Tensor) -> np.ndarray:
     """Return the tensor's values as an array that shares its memory where that is possible."""
-    tensor = dense(tensor.detach()).resolve_conj().resolve_neg()
+    tensor = dense(tensor.detach())
+    if tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.resolve_conj().resolve_neg()
     if tensor.dtype not in NATIVE:
         tensor = tensor.float()
     return tensor.cpu().numpy()
@@ -61,24 +66,34 @@ def _bits(tensor: torch.Tensor) -> np.ndarray:
 
 
 class GradientMemo:
-    """Summaries of gradients, computed once for the many views of one gradient that a backward hands on."""
+    """Summaries of gradients, computed once for the many views of one gradient that a backward hands on.
+
+    A weak reference to the memory keeps its identity from being given to other memory, without keeping its contents.
+    """
 
     def __init__(self) -> None:
-        self._last: tuple[StorageWeakRef, tuple[int, ...], Summary] | None = None
+        self._known: dict[int, tuple[StorageWeakRef, tuple[Any, ...], Summary]] = {}
 
     def __call__(self, gradient: torch.Tensor) -> Summary:
-        """Summarize a gradient, or return the last summary if this is the same memory, unchanged."""
-        if gradient.numel() != _span(gradient):
+        """Summarize a gradient, or return the summary of before if this is the same memory, unchanged."""
+        if gradient.layout is not torch.strided or gradient.numel() != _span(gradient):
             return summary_of(gradient)
-        key = (gradient.data_ptr(), gradient.numel(), gradient._version, hash(gradient.dtype))
-        if self._last is not None and self._last[1] == key and not self._last[0].expired():
-            return self._last[2]
+        storage = gradient.untyped_storage()
+        key = (gradient.data_ptr(), gradient.numel(), gradient._version, gradient.dtype)
+        known = self._known.get(storage._cdata)
+        if known is not None and known[1] == key:
+            return known[2]
         summary = summary_of(gradient)
-        self._last = (StorageWeakRef(gradient.untyped_storage()), key, summary)
+        self._known[storage._cdata] = (StorageWeakRef(storage), key, summary)
         return summary
+
+    def forget(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Forget the summaries of memory that is about to be overwritten."""
+        for tensor in tensors:
+            if tensor.layout is torch.strided:
+                self._known.pop(tensor.untyped_storage()._cdata, None)
 
 
 def _span(tensor: torch.Tensor) -> int:
     """Elements between the first and last one in memory, both counted; equals the size where the layout is dense."""
     return 1 + sum((length - 1) * stride for length, stride in zip(tensor.shape, tensor.stride(), strict=True))
-

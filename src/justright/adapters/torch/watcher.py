@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from justright.adapters.torch.mode import EagerMode
 
 from justright.adapters.base import Observation, Watch
 from justright.adapters.torch.calls import Func, schema_of, tensors_in, tensors_made
+from justright.adapters.torch.mode import EagerMode
 from justright.adapters.torch.recorder import UNCOUNTED
 from justright.adapters.torch.statistics import GradientMemo, summary_of, units_of
 from justright.core.graph import Graph, Node, Role
@@ -20,7 +20,7 @@ from justright.errors import TraceError
 __all__ = ["Left", "Watcher"]
 
 
-class Left(TraceError):
+class Left(TraceError):  # noqa: N818  it ends a run, and nobody sees it
     """The run made other calls than the graph has."""
 
 
@@ -52,9 +52,7 @@ class Watcher(EagerMode):
         As soon as a call differs from the graph's.
     """
 
-    def __init__(
-        self, graph: Graph, watch: Watch, before_write: Callable[[Iterable[torch.Tensor]], None]
-    ) -> None:
+    def __init__(self, graph: Graph, watch: Watch, before_write: Callable[[Iterable[torch.Tensor]], None]) -> None:
         super().__init__()
         self.seen = Observation()
         self._graph = graph
@@ -87,15 +85,19 @@ class Watcher(EagerMode):
                 self.seen.forward[node.outputs[0]] = source if factor == 1 else source.scaled_count(factor)
 
     def __torch_dispatch__(
-        self, func: Func, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None  # noqa: ANN401
+        self,
+        func: Func,
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         """Run one call and look at what it made."""
         kwargs = kwargs or {}
         schema = schema_of(func)
         if schema.written:
-            self._before_write(
-                tensor for name, tensor in tensors_in(schema, args, kwargs) if name in schema.written
-            )
+            written = [tensor for name, tensor in tensors_in(schema, args, kwargs) if name in schema.written]
+            self._before_write(written)
+            self._memo.forget(written)
         if not self._forward or func in UNCOUNTED:
             return func(*args, **kwargs)
         self._settle()
@@ -124,7 +126,7 @@ class Watcher(EagerMode):
             self._fresh.append((tensors[position], site))
 
     def _settle(self) -> None:
-        """Hook the last call's outputs; autograd attaches them to its graph only after the call."""
+        """Put hooks on the last call's outputs; autograd attaches them to its graph only after the call."""
         for tensor, site in self._fresh:
             self._hook(tensor, site)
         self._fresh.clear()
@@ -153,9 +155,7 @@ def _plan(graph: Graph, watch: Watch) -> dict[int, _Call]:
         if _repeats(graph, node):
             call.derived.update(site for _, site in floating if site not in watch.units)
         call.reads += [
-            (place, operand.site)
-            for place, operand in enumerate(node.operands)
-            if _seen_when_read(graph, operand.site)
+            (place, operand.site) for place, operand in enumerate(node.operands) if _seen_when_read(graph, operand.site)
         ]
     return plan
 

@@ -1,0 +1,70 @@
+"""Memory that a run overwrites is copied just before, and put back bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from justright.adapters.torch.calls import Func, schema_of, tensors_written
+from justright.adapters.torch.mode import EagerMode
+
+__all__ = ["Guard", "Guarding", "memory_of", "real"]
+
+
+class Guard:
+    """Copies memory just before its first write, so that it can be put back bit for bit.
+
+    Parameters
+    ----------
+    tensors
+        Tensors to protect; nothing is copied until `before_write` names one of their storages.
+    """
+
+    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
+        self._protected = {memory_of(tensor): tensor.untyped_storage() for tensor in tensors if real(tensor)}
+        self._copies: dict[int, torch.UntypedStorage] = {}
+
+    def before_write(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Copy what is protected among these and not copied yet."""
+        for tensor in tensors:
+            if real(tensor):
+                memory = memory_of(tensor)
+                if memory in self._protected and memory not in self._copies:
+                    self._copies[memory] = self._protected[memory].clone()
+
+    def restore(self) -> None:
+        """Put every copy back."""
+        for memory, copy in self._copies.items():
+            self._protected[memory].copy_(copy)
+        self._copies.clear()
+
+
+class Guarding(EagerMode):
+    """Tells a guard of every write, and does nothing else, while it is the active dispatch mode."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__()
+        self._guard = guard
+
+    def __torch_dispatch__(
+        self,
+        func: Func,
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Run one call."""
+        self._guard.before_write(tensors_written(schema_of(func), args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def memory_of(tensor: torch.Tensor) -> int:
+    """Return the identity of a tensor's memory."""
+    return tensor.untyped_storage()._cdata
+
+
+def real(tensor: torch.Tensor) -> bool:
+    """Say whether a tensor has memory of its own kind: not on meta, not sparse."""
+    return tensor.device.type != "meta" and tensor.layout is torch.strided
