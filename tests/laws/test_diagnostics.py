@@ -90,6 +90,29 @@ def test_every_entry_of_the_bibliography_is_complete():
         assert entry.link.startswith(("arXiv ", "doi ", "ISBN ", "https://"))
 
 
+# The traps: healthy networks that show a textbook symptom.
+
+
+def profile_of(name):
+    model, batch, loss = NETWORKS[name].build(0)
+    return jr.check(model, batch, loss=loss).profile
+
+
+def flat_shares(name):
+    return [record.units.share for record in profile_of(name).sites if record.units]
+
+
+def test_traps_show_their_symptom():
+    dead = [record.units for record in profile_of("mlp/relu-he-deep").sites if record.units]
+    assert sum(each.dead for each in dead) > 0.2 * sum(each.units for each in dead)
+    assert min(flat_shares("mlp/relu-quiet")) > 0.55
+    assert min(flat_shares("mlp/tanh-half")) > 0.5
+    assert profile_of("mlp/wide-head").loss > 10 * 2.3  # ten times ln 10, the loss of guessing
+    assert profile_of("zeros/zero-head").parameter["0.weight"].gradient.zeros == 1.0
+    assert profile_of("zeros/softmax-regression").parameter["weight"].value.zeros == 1.0
+    assert any(record.forward.negative_inf for record in profile_of("attention/masked-own").sites)
+
+
 # What the remedies promise: the weights that a finding asks for are healthy.
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import itertools
 import math
+import os
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,9 +28,11 @@ from justright.statistics import (
     UnitCounts,
     summarize,
     summarize_bfloat16,
+    summarize_memory,
     summarize_units,
 )
 from justright.statistics import reference as plain
+from justright.statistics.rows import identical_rows
 from justright.statistics.traversal import pieces
 
 DTYPES = (np.float16, np.float32, np.float64)
@@ -214,7 +219,6 @@ def test_pieces_are_what_the_kernels_ask_for(dtype):
             assert flat.flags.aligned, name
             assert flat.flags.c_contiguous, name
             assert flat.dtype.isnative, name
-            assert not flat.flags.writeable, name
         assert sorted(np.concatenate(parts).tolist()) == sorted(array.ravel().tolist())
 
 
@@ -309,48 +313,147 @@ def test_scaled_count_is_repetition(values, times):
     assert_same(summarize(values).scaled_count(times), summarize(np.tile(values, times)))
 
 
-def test_number_of_threads_changes_no_bit(monkeypatch):
-    parallel = pytest.importorskip("justright.statistics.parallel")
+@pytest.fixture
+def splitting(monkeypatch):
+    """Let any scan be split, among threads of Python's own unless an OpenMP runtime is joined."""
+    threads = pytest.importorskip("justright.statistics.threads")
+    monkeypatch.setattr(threads, "_teams", threads._teams[:1])
+    monkeypatch.setattr(threads.Pool, "least", 0)
+    monkeypatch.setattr(threads.OpenMP, "least", 0)
+    return threads
+
+
+def openmp() -> str:
+    """Path of the OpenMP runtime that came with PyTorch."""
+    torch = pytest.importorskip("torch")
+    found = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*"))
+    return str(found[0]) if found else pytest.skip("no OpenMP runtime")
+
+
+@pytest.mark.parametrize("runtime", ["pool", "openmp"])
+def test_number_of_threads_changes_no_bit(monkeypatch, splitting, runtime):
+    assert runtime == "pool" or splitting.join(openmp())
     values = normal(400_000, 4)
     values[::1000] = 0
     results = []
-    for threads in (1, 2, 3, 7):
-        monkeypatch.setattr(parallel, "threads", lambda n=threads: n)
+    for count in (1, 2, 3, 7):
+        monkeypatch.setattr(type(splitting.team()), "threads", lambda _self, n=count: n)
         summary, counts = summarize_units(values.reshape(-1, 50), 1, CLAMP)
         results.append((summary.finish(), counts.flat.tolist(), counts.off.tolist()))
     assert results.count(results[0]) == len(results)
 
 
-def test_a_scan_waits_for_its_slowest_thread(monkeypatch):
-    parallel = pytest.importorskip("justright.statistics.parallel")
-    compiled = parallel.kernels.scan_floats
+def test_a_scan_waits_for_its_slowest_thread(monkeypatch, splitting):
+    call = splitting._call
     begun = threading.Event()
-    counters = set()
+    ran = set()
 
     def slow(*arguments):
-        counters.add((threading.get_ident(), arguments[3][1].ctypes.data))
+        ran.add(threading.get_ident())
         if threading.current_thread() is threading.main_thread():
             assert begun.wait(timeout=30)
         else:
             begun.set()
             time.sleep(0.05)
-        compiled(*arguments)
+        call(*arguments)
 
     values = normal(300_000, 9)
     expected = summarize(values)
-    monkeypatch.setattr(parallel, "threads", lambda: 2)
-    monkeypatch.setattr(parallel.kernels, "scan_floats", slow)
+    monkeypatch.setattr(splitting.Pool, "threads", lambda _self: 2)
+    monkeypatch.setattr(splitting, "_call", slow)
     assert_same(summarize(values), expected)
-    assert len({thread for thread, _ in counters}) == len({place for _, place in counters}) == 2  # no counter is shared
+    assert len(ran) == 2
+
+
+def test_no_two_threads_share_counters(monkeypatch, splitting):
+    """Lost updates would show: many threads, small shares, and every element in the same counter."""
+    assert splitting.join(openmp())
+    monkeypatch.setattr(splitting.OpenMP, "threads", lambda _self: 16)
+    for _ in range(20):
+        summary, counts = summarize_units(np.full((3000, 100), -1.0, np.float32), 1, RELU)
+        assert summary.histogram.tolist().count(0) == summary.histogram.size - 1
+        assert summary.histogram.sum() == 300_000
+        assert set(counts.flat.tolist()) == set(counts.off.tolist()) == {3000}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_threads_of_its_own():
+    code = (
+        "import os, sys, numpy as np\n"
+        "from justright.statistics import summarize, threads\n"
+        f"assert threads.join({openmp()!r})\n"
+        "threads.OpenMP.threads = lambda self: 2\n"
+        "values = np.ones(1 << 22, np.float32)\n"
+        "summarize(values)\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    threads.Pool.threads = lambda self: 2\n"
+        "    os._exit(summarize(values).count != values.size)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
+
+
+def test_a_library_without_the_entry_points_is_not_joined(splitting):
+    assert not splitting.join("no-such-library.so")
+    assert not splitting.join(ctypes.util.find_library("c") or "libc.so.6")
+    assert isinstance(splitting.team(), splitting.Pool)
 
 
 def test_layouts_compile_nothing_new():
-    kernels = pytest.importorskip("justright.statistics.kernels")
+    tasks = pytest.importorskip("justright.statistics.tasks")
+    for dtype in DTYPES:
+        summarize(normal(5, 3, dtype))
+    compiled = tasks.entry.cache_info().misses
     for dtype in DTYPES:
         for array in layouts(normal((6, 5, 7), 3, dtype)).values():
             summarize_units(array, 0, CLAMP)
-    assert len(kernels.scan_floats.signatures) == 2  # float32 and float64
-    assert len(kernels.scan_halves.signatures) == 1
+    assert tasks.entry.cache_info().misses == compiled
+
+
+def test_memory_is_summarized_as_the_array():
+    for dtype in DTYPES:
+        values = normal(5000, 3, dtype)
+        assert_same(summarize_memory(values.ctypes.data, values.size, values.dtype, values), summarize(values), 0)
+
+
+WIDE = {"narrow": (-3, 3), "window": (-30, 30), "wide": (-140, 120), "tiny": (-150, -100), "huge": (60, 128)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scales", WIDE)
+@pytest.mark.parametrize("start", [0, 5000, 70_000])
+def test_blocks_of_any_scales_are_counted_alike(dtype, scales, start):
+    """Blocks that span few binades are counted in pairs, others singly; a first block of zeros sets nothing."""
+    generator = np.random.default_rng(start)
+    exponents = generator.integers(*WIDE[scales], size=40)
+    with np.errstate(all="ignore"):
+        values = (generator.standard_normal(40 * 4096) * np.repeat(np.ldexp(1.0, exponents), 4096)).astype(dtype)
+    values[:start] = 0
+    values[100_000:100_100] = 0
+    assert_same(summarize(values), reference(values))
+    assert_same(summarize(values[:-1]), reference(values[:-1]))
+
+
+# Identical rows
+
+
+def groups_of(values: np.ndarray, slopes: np.ndarray, axis: int) -> set[tuple[int, ...]]:
+    """Group by Python's equality of lists; the oracle."""
+    units = range(values.shape[axis])
+    keys = [(values.take(i, axis).tolist(), slopes.take(i, axis).tolist()) for i in units]
+    return {group for i in units if len(group := tuple(j for j in units if keys[j] == keys[i])) > 1}
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_identical_rows_are_those_equal_in_value_and_slope(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
+    few = st.sampled_from([0.0, -0.0, 1.0, 1.0 + 1e-12, -1.0, 1e300, 2e300, math.inf])
+    values = data.draw(hnp.arrays(np.float64, shape, elements=few))
+    slopes = data.draw(hnp.arrays(np.float64, shape, elements=st.sampled_from([0.0, 1.0])))
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    assert set(identical_rows(values, slopes, axis)) == groups_of(values, slopes, axis)
 
 
 # Finished statistics
@@ -553,6 +656,7 @@ def test_import_brings_no_numba():
 def test_numpy_takes_over_without_numba():
     code = (
         "import sys; sys.modules['numba'] = None; import numpy as np; from justright.statistics import *;"
-        "s = summarize(np.arange(5.0)).finish(); sys.exit(not (backend() == 'numpy' and s.mean == 2.0))"
+        "x = np.arange(5.0); s = summarize(x); t = summarize_memory(x.ctypes.data, x.size, x.dtype, x);"
+        "sys.exit(not (backend() == 'numpy' and s.mean == t.mean == 2.0))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -178,7 +178,10 @@ def load_adapter(name: str) -> Adapter:
         if error.name != name:
             raise
         raise BackendError(
-            f"no package {name!r}", where="adapter", expected=f"{name} installed", try_=f"pip install 'justright[{name}]'"
+            f"no package {name!r}",
+            where="adapter",
+            expected=f"{name} installed",
+            try_=f"pip install 'justright[{name}]'",
         ) from None
     return adapter
 

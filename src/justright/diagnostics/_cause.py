@@ -40,7 +40,7 @@ def cause(changes: dict[str, float], rate: float) -> str:
 
 
 def _only_reader(case: Case, node: Node) -> int | None:
-    """The signal that a node reads, if no other node reads it: then all of its gradient comes from there."""
+    """Return the signal that a node reads, if no other node reads it: then all of its gradient comes from there."""
     operand = next((each.site for each in node.operands if not case.graph.parameter_only[each.site]), None)
     return operand if operand is not None and len(case.graph.consumers[operand]) == 1 else None
 

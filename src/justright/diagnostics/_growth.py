@@ -12,18 +12,19 @@ __all__ = ["evidence", "expected", "grown", "measured"]
 
 
 def grown(what: str, rate: float, total: float, trend: Trend) -> str:
-    """What was seen: the factor a step, and over all steps."""
+    """Say what was seen: the factor a step, and over all steps."""
     steps = "layers" if trend.step == "layer" else "steps through time"
-    return f"the {what} is multiplied by {math.exp(rate):.3g} a {trend.step}, by {_factor(total)} over {trend.depth} {steps}"
+    each = f"the {what} is multiplied by {math.exp(rate):.3g} a {trend.step}"
+    return f"{each}, by {_factor(total)} over {trend.depth} {steps}"
 
 
 def expected(limits: Limits) -> str:
-    """What a healthy network shows."""
+    """Say what a healthy network shows."""
     return f"a factor between {_factor(-limits.note)} and {_factor(limits.note)} over the whole depth; 1 a layer"
 
 
 def evidence(what: str, rate: float, certain: float, trend: Trend, limits: Limits) -> tuple[Evidence, ...]:
-    """The rate and the growth that is certain, each with its interval."""
+    """Return the rate and the growth that is certain, each with its interval."""
     bound = limits.note / max(trend.depth, 1)
     return (
         Evidence(f"growth of the {what}", rate, f"nats per {trend.step}", -bound, bound),
@@ -38,7 +39,7 @@ def measured(case: Case, site: int) -> float:
 
 
 def _factor(nats: float) -> str:
-    """A factor as people write it, also where it is out of the range of a float."""
+    """Write a factor as people do, also where it is out of the range of a float."""
     exponent = nats / math.log(10.0)
     if abs(exponent) < 3:  # noqa: PLR2004  below a thousand, plain digits
         return f"{math.exp(nats):.2g}"

@@ -33,16 +33,17 @@ def stuck_weights(case: Case) -> list[ParameterRecord]:
     ]
 
 
-def excused(case: Case, record: ParameterRecord) -> bool:
-    """Say whether a parameter only decides between the positions of a softmax that has a single one in this batch."""
-    single = {node.index for node in case.graph.nodes if _single(case, node)}
-    if not single:
-        return False
-    alive = {case.graph.by_name[record.name].index}
-    for node in case.graph.nodes:
-        if node.index not in single and any(operand.site in alive for operand in node.operands):
-            alive.update(site for site in node.outputs if case.graph.sites[site].differentiable)
-    return case.graph.loss not in alive
+def excused(case: Case) -> frozenset[str]:
+    """Names of parameters that only decide between the positions of a softmax that has a single one in this batch."""
+    if not any(_single(case, node) for node in case.graph.nodes):
+        return frozenset()
+    heard = {case.graph.loss}
+    for node in reversed(case.graph.nodes):
+        if not _single(case, node) and any(
+            site in heard and case.graph.sites[site].differentiable for site in node.outputs
+        ):
+            heard.update(operand.site for operand in node.operands)
+    return frozenset(parameter.name for parameter in case.graph.parameters if parameter.site not in heard)
 
 
 def _single(case: Case, node: Node) -> bool:
@@ -60,7 +61,7 @@ def reason_of(case: Case, stuck: list[ParameterRecord]) -> Reason:
         return Reason(
             Severity.NOTE, "what these weights multiply is zero throughout in this batch", "take another batch"
         )
-    if all(excused(case, record) for record in stuck):
+    if excused(case).issuperset(record.name for record in stuck):
         reason = "they choose between the positions of a softmax that has a single one in this batch"
         return Reason(Severity.NOTE, reason, "take a longer sequence or a larger image")
     if _all_first_weights(case, stuck):
@@ -111,7 +112,7 @@ def _fed_zeros(case: Case, record: ParameterRecord) -> bool:
 
 
 def _killer(case: Case) -> Node | None:
-    """The first operation that gets a gradient from behind and hands back exactly none."""
+    """Find the first operation that gets a gradient from behind and hands back exactly none."""
     for node in case.graph.nodes:
         above = _gradient(case, node.outputs[0]) if node.outputs else None
         signals = [

@@ -38,7 +38,7 @@ def _over_uses(case: Case, layer: Layer, size: Size) -> Trend | None:
 
 
 def _in_a_row(case: Case, layer: Layer) -> list[int]:
-    """Outputs of the uses on the longest path from use to use, one for each number of uses before it."""
+    """List the outputs of uses on the longest path from use to use, one for each number of uses before it."""
     uses = set(layer.nodes)
     passed = [0] * len(case.graph.sites)
     first: dict[int, int] = {}

@@ -17,16 +17,23 @@ from justright.core.profile import SiteRecord, TensorStatistics
 from justright.core.vocabulary import Kind
 from justright.diagnostics.base import Case
 
-__all__ = ["FEWEST", "Limits", "Trend", "forward_size", "forward_trend", "gradient_size", "gradient_trend", "normalized", "trend_of"]
+__all__ = [
+    "FEWEST",
+    "Limits",
+    "Trend",
+    "forward_size",
+    "forward_trend",
+    "gradient_size",
+    "gradient_trend",
+    "normalized",
+    "trend_of",
+]
 
 FEWEST = 3
 """Different depths below which no slope is judged: one step between two layers is a difference, not a trend."""
 
-SHORT = 12
-"""Depths below which a single step is held against its neighbours; beyond, groups of `GROUP`, which forgive an odd layer."""
-
-GROUP = 3
-"""Layers on each side of a jump: the median of three forgives one."""
+GROUPS = ((20, (3, 5)), (12, (3,)), (0, (1,)))
+"""From how many depths on, how many layers on each side of a jump are compared: medians of more forgive odd layers."""
 
 NORMALIZING = frozenset({"batch_norm", "layer_norm", "group_norm", "rms_norm"})
 """Operators whose result has a scale of its own, whatever comes in."""
@@ -69,8 +76,8 @@ class Trend:
     ends
         Nats between the medians of the first and the last quarter: what was seen, without any fit.
     steady
-        Nats between the ends without the largest jump, brought to the same number of steps: a head that starts near zero
-        or a bottleneck between two parts is one jump, growth goes on from layer to layer.
+        Nats between the ends without the largest jump, brought to the same number of steps: a head that starts near
+        zero or a bottleneck between two parts is one jump, growth goes on from layer to layer.
     depth
         Number of steps between the ends.
     first, last
@@ -197,8 +204,15 @@ def _slope(x: Iterable[float], y: Iterable[float]) -> float:
 
 
 def _steady(logs: Sequence[float], ends: float) -> float:
-    """Growth from end to end without its largest jump, as if there had been growth like elsewhere."""
-    group = 1 if len(logs) < SHORT else GROUP
+    """Growth from end to end without its largest jump, as if there had been growth like elsewhere.
+
+    A jump is one whichever number of layers is compared on its sides; odd layers are forgiven by one of them.
+    """
+    groups = next(groups for fewest, groups in GROUPS if len(logs) >= fewest)
+    return max((_without_jump(logs, ends, group) for group in groups), key=abs)
+
+
+def _without_jump(logs: Sequence[float], ends: float, group: int) -> float:
     cuts = range(group, len(logs) - group + 1)
     jumps = [median(logs[cut : cut + group]) - median(logs[cut - group : cut]) for cut in cuts]
     largest = max(jumps) if ends > 0 else min(jumps)

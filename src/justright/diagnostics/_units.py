@@ -45,7 +45,7 @@ def severed(graph: Graph, off: Iterable[int]) -> bool:
 
 
 def _before(graph: Graph, sites: Iterable[int]) -> frozenset[int]:
-    """These sites and everything they were computed from."""
+    """Return these sites and everything they were computed from."""
     pending = list(sites)
     found: set[int] = set()
     while pending:
@@ -72,7 +72,7 @@ def gates(graph: Graph) -> frozenset[int]:
 
 
 def _factors(node: Node) -> tuple[int, ...]:
-    """The two sites that a node multiplies."""
+    """Return the two sites that a node multiplies."""
     names = {"multiply": ("input", "other"), "addcmul": ("tensor1", "tensor2"), "lerp": ("end", "weight")}
     sites = [node.operand(name) for name in names.get(node.op, ())]
     found = tuple(site for site in sites if site is not None)

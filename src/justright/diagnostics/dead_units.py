@@ -2,22 +2,22 @@
 
 ## What it does
 
-For every elementwise nonlinearity that has an off side (ReLU and its kin: output and slope both zero or nearly so), found
-from the function itself, counts the units that are there for the whole batch.
+For every elementwise nonlinearity that has an off side (ReLU and its kin: output and slope both zero or nearly so),
+found from the function itself, counts the units that are there for the whole batch.
 
 ## Why is this bad
 
-A dead unit contributes nothing and its incoming weights get no gradient, so no step brings it back. If a whole layer is
-dead, nothing before it learns.
+A dead unit contributes nothing and its incoming weights get no gradient, so no step brings it back. If a whole layer
+is dead, nothing before it learns.
 
 ## How it is judged
 
-All units of a layer dead is an error if no weight before it has another way to the loss. More than 90 % dead, or a dead
-layer on a side branch, is a warning; a note if chance explains it: in a network whose inputs have become alike, half of
-the units are off for all of them, and so now and then are all eight units of a small branch. Less is normal. Gates
-(nonlinearities whose output multiplies another signal) that are nearly closed, but not exactly, give a note. Fewer than
-16 elements a unit are not judged, and that is said. Units behind which no weight follows are judged only if everything
-passes through them.
+All units of a layer dead is an error if no weight before it has another way to the loss. More than 90 % dead, or a
+dead layer on a side branch, is a warning; a note if chance explains it: in a network whose inputs have become alike,
+half of the units are off for all of them, and so now and then are all eight units of a small branch. Less is normal.
+Gates (nonlinearities whose output multiplies another signal) that are nearly closed, but not exactly, give a note.
+Fewer than 16 elements a unit are not judged, and that is said. Units behind which no weight follows are judged only
+if everything passes through them.
 
 ## Example
 

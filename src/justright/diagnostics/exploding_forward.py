@@ -15,8 +15,8 @@ soon values that half precision cannot hold (65504 in float16).
 
 Growth over all layers above 6 nats (a factor of 400) is a warning: plain SGD diverges at every step size that moves
 anything, Adam needs steps that suit the outsized weights. Above 20.7 nats (1e9) it is an error. The fit, the plain
-difference between the first and the last quarter of the layers and, in a network of few layers, the growth without its
-largest step must all say so. The slow growth of a residual stream (by the square root of depth) stays far below.
+difference between the first and the last quarter of the layers and, in a network of few layers, the growth without
+its largest step must all say so. The slow growth of a residual stream (by the square root of depth) stays far below.
 Nothing is judged while batch normalization runs on stored statistics that no batch has set.
 
 ## Example

@@ -3,25 +3,24 @@
 ## What it does
 
 Fits the growth of the gradient's norm at the outputs of all layers (contractions with weights) over depth, by the
-median slope of all pairs of layers, and holds the growth over the whole depth against what trains. Does the same along
-a weight that is used again and again on its own result, as a recurrent cell's over time. It then says which kind of
-operator adds how much of it.
+median slope of all pairs of layers, and holds the growth over the whole depth against what trains. Does the same
+along a weight that is used again and again on its own result, as a recurrent cell's over time. It then says which
+kind of operator adds how much of it.
 
 ## Why is this bad
 
-The gradient at layer l is a product of the Jacobians of all later layers and a vector; the product of 100 Gaussian 4x4
-matrices has entries around 1e24. A step size small enough for the first layers is then useless for the last ones, and
-one that suits the last ones makes the loss jump to infinity.
+The gradient at layer l is a product of the Jacobians of all later layers and a vector; the product of 100 Gaussian
+4x4 matrices has entries around 1e24. A step size small enough for the first layers is then useless for the last ones,
+and one that suits the last ones makes the loss jump to infinity.
 
 ## How it is judged
 
-A growth over all layers above 6.9 nats (a factor of 1000) is a warning; ten times more with batch normalization, whose
-weights tune their own step size. Above 9.2 nats (1e4) it is an error if the
-signal itself does not grow as much: the network is then chaotic, neighbouring inputs fly apart, and no optimizer
-rescues that. Where gradient and signal grow together it is a matter of scale alone, and an error above 20.7 nats (1e9).
-The fit, the plain difference between the first and the last quarter of the layers and, in a network of few layers, the
-growth without its largest step must all say so. Nothing is judged while batch normalization runs on stored statistics
-that no batch has set.
+A growth over all layers above 6.9 nats (a factor of 1000) is a warning; ten times more with batch normalization,
+whose weights tune their own step size. Above 9.2 nats (1e4) it is an error if the signal itself does not grow as
+much: the network is then chaotic, neighbouring inputs fly apart, and no optimizer rescues that. Where gradient and
+signal grow together it is a matter of scale alone, and an error above 20.7 nats (1e9). The fit, the plain difference
+between the first and the last quarter of the layers and, in a network of few layers, the growth without its largest
+step must all say so. Nothing is judged while batch normalization runs on stored statistics that no batch has set.
 
 ## Example
 
@@ -30,9 +29,9 @@ that no batch has set.
 
 ## Fix
 
-Weights of variance 1/fan_in (tanh) or 2/fan_in (ReLU); residual branches scaled by the square root of depth; after the
-fact, gradient clipping or layer-wise rates (LARS). Batch normalization without residual connections explodes by itself:
-1.21 a layer after ReLU, whatever the weights are.
+Weights of variance 1/fan_in (tanh) or 2/fan_in (ReLU); residual branches scaled by the square root of depth; after
+the fact, gradient clipping or layer-wise rates (LARS). Batch normalization without residual connections explodes by
+itself: 1.21 a layer after ReLU, whatever the weights are.
 
 ## References
 

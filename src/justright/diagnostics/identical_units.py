@@ -2,23 +2,24 @@
 
 ## What it does
 
-Compares the incoming weights of the units of every hidden layer, and their gradients on a real batch. Units whose weights
-and gradients are both equal make the same step, and every later one too.
+Compares the incoming weights of the units of every hidden layer, and their gradients on a real batch. Units whose
+weights and gradients are both equal make the same step, and every later one too.
 
 ## Why is this bad
 
 Hidden units can be exchanged for one another. If they start equal (constant weights), minibatch SGD never tells them
-apart: a layer of 256 such units has the power of one. Only noise that differs between units breaks the tie; dropout does.
+apart: a layer of 256 such units has the power of one. Only noise that differs between units breaks the tie; dropout
+does.
 
 ## How it is judged
 
-All units of a hidden layer in one group is an error if a unit is one number for each example; a warning if it is a map
-or a sequence, as a convolution's, which still carries much by itself. More than half in groups of two or more is a warning,
-fewer a note.
-Equal weights with different gradients (a zero head before a cross-entropy, LoRA's B = 0, dropout in the way) are fine and
-stay silent; so are output layers, whose units the target tells apart. Where the gradient is still exactly zero, behind a
-gate that has yet to open, equal units count if all weights that read them are constant too, as in a network that is zero
-throughout; otherwise this is not judged, and that is said.
+All units of a hidden layer in one group (four for the gates of an LSTM) is an error if a unit is one number for each
+example; a warning if it is a map or a sequence, as a convolution's, which still carries much by itself. More than
+half in groups of two or more is a warning, fewer a note. Equal weights with different gradients (a zero head before a
+cross-entropy, LoRA's B = 0, dropout in the way) are fine and stay silent; so are output layers, whose units the
+target tells apart. Where the gradient is still exactly zero, behind a gate that has yet to open, equal units count if
+all weights that read them are constant too, as in a network that is zero throughout; otherwise this is not judged,
+and that is said.
 
 ## Example
 
@@ -43,12 +44,16 @@ from justright.core.findings import Evidence, Finding, Severity
 from justright.core.graph import Role
 from justright.core.profile import ParameterRecord
 from justright.core.vocabulary import Kind
+from justright.diagnostics._closed import all_zero
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["identical_units"]
 
 WARNING = 0.5
 """Share of a layer's units: beyond it the layer has lost more than half of what it was built for."""
+
+GATES = 4
+"""Groups into which equal units fall at most if all are equal: an LSTM keeps the weights of its four gates together."""
 
 UNIT_BY_UNIT = frozenset({Kind.POINTWISE, Kind.CAST})
 """Kinds that treat all units of a layer alike."""
@@ -62,7 +67,8 @@ def identical_units(case: Case) -> Iterator[Finding | Gap]:
     if unread:
         yield Gap("identical units", "the layout of this weight is not known", len(unread), unread[0].name)
     equal = [(record, layer) for record, layer in hidden if _equal(record)]
-    unsure = [record for record, layer in equal if _asleep(record) and not _read_alike(case, record, layer)]
+    waiting = [(record, layer) for record, layer in equal if _asleep(record) and record.opens_after is not None]
+    unsure = [record for record, layer in waiting if not _read_alike(case, record, layer)]
     if unsure:
         reason = "its units are equal, but its gradient is exactly zero until another weight has made its first step"
         yield Gap("identical units", reason, len(unsure), unsure[0].name)
@@ -82,20 +88,21 @@ def _records(case: Case, layer: Layer) -> Iterator[ParameterRecord]:
 def _equal(record: ParameterRecord) -> bool:
     """Say whether units are equal for a reason that concerns them.
 
-    A gradient that is zero and stays zero is another fault. Some zero rows of a weight that starts at zero are units
-    that this batch gave no gradient, which says nothing on the next one.
+    Zeros whose gradient is zero and stays zero are another fault. Some zero rows of a weight that starts at zero are
+    units that this batch gave no gradient, which says nothing on the next one.
     """
-    if not record.identical or (_asleep(record) and record.opens_after is None):
+    if not record.identical or (all_zero(record) and _asleep(record) and record.opens_after is None):
         return False
-    return record.value.zeros < 1.0 or len(record.identical[0]) == record.units
+    return not all_zero(record) or len(record.identical[0]) == record.units
 
 
 def _asleep(record: ParameterRecord) -> bool:
+    """Say whether the gradient is exactly zero."""
     return record.gradient is not None and record.gradient.zeros == 1.0
 
 
 def _read_alike(case: Case, record: ParameterRecord, layer: Layer) -> bool:
-    """Say whether all units are equal and whatever reads them is a weight of one value, which cannot tell them apart."""
+    """Say whether all units are equal and only weights of one value read them, which cannot tell them apart."""
     pending = list(layer.outputs)
     readers: set[int] = set()
     while pending:
@@ -117,8 +124,10 @@ def _share(record: ParameterRecord) -> float:
 
 
 def _severity(case: Case, record: ParameterRecord, layer: Layer) -> Severity:
-    if len(record.identical[0]) < record.units:
+    if _share(record) < 1.0 or len(record.identical) > GATES:
         return Severity.WARNING if _share(record) > WARNING else Severity.NOTE
+    if _asleep(record) and record.opens_after is None:
+        return Severity.ERROR
     examples = next((site.shape[0] for site in case.graph.sites if site.role is Role.INPUT and site.shape), 1)
     positions = [case.graph.sites[site].size // (record.units * examples) for site in layer.outputs]
     return Severity.WARNING if max(positions, default=1) > 1 else Severity.ERROR

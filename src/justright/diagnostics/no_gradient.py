@@ -2,9 +2,10 @@
 
 ## What it does
 
-Lists the trainable parameters that got no gradient in a real backward, and says why from the graph: not used in the forward;
-used, but cut off from the loss by an operation without a derivative (argmax, comparison) or on purpose (detach, no_grad); or
-a gradient that is exactly zero and stays zero, because everything behind it is off, is rounded, or has underflowed.
+Lists the trainable parameters that got no gradient in a real backward, and says why from the graph: not used in the
+forward; used, but cut off from the loss by an operation without a derivative (argmax, comparison) or on purpose
+(detach, no_grad); or a gradient that is exactly zero and stays zero, because everything behind it is off, is rounded,
+or has underflowed.
 
 ## Why is this bad
 
@@ -12,12 +13,13 @@ Such a parameter never changes. Often nobody notices, since the rest of the netw
 
 ## How it is judged
 
-A loss that depends on no trainable parameter is an error. So is a gradient that is exactly zero and stays so for all of the
-first weights; for other weights it is a warning. A weight that is cut off by an operation without a derivative is a warning;
-after a detach or under no_grad it is one if the model's input reaches the loss in no other way, and a note otherwise: a
-teacher, a codebook, a target network. A note as well: a parameter that the forward does not use, one whose result is an
-output that this loss does not read, and a zero gradient that this batch explains (an input of zeros, attention over one
-position, a branch dropped at random, a loss of exactly zero). Frozen parameters are meant.
+No trainable parameter, or a loss that depends on none, is an error. So is a gradient that is exactly zero and stays
+so for all of the first weights; for other weights it is a warning. A weight that is cut off by an operation without a
+derivative is a warning; after a detach or under no_grad, or taken out of the graph altogether, it is one if the
+model's input reaches the loss in no other way, and a note otherwise: a teacher, a codebook, a target network. A note
+as well: a parameter that the forward does not use, one whose result is an output that this loss does not read, and a
+zero gradient that this batch explains (an input of zeros, attention over one position, a branch dropped at random, a
+loss of exactly zero). Frozen parameters are meant.
 
 ## Example
 
@@ -25,8 +27,8 @@ position, a branch dropped at random, a loss of exactly zero). Frozen parameters
 
 ## Fix
 
-Score the output before argmax or rounding; remove `.detach()`, `.data`, `.item()` and `torch.no_grad()` from the path; use a
-straight-through estimator where rounding is meant; `requires_grad_(False)` where a frozen part is meant.
+Score the output before argmax or rounding; remove `.detach()`, `.data`, `.item()` and `torch.no_grad()` from the
+path; use a straight-through estimator where rounding is meant; `requires_grad_(False)` where a frozen part is meant.
 
 ## References
 
@@ -42,7 +44,7 @@ from typing import NamedTuple
 from justright.core.findings import Evidence, Finding, Severity
 from justright.core.graph import Node
 from justright.core.profile import ParameterRecord
-from justright.diagnostics._cuts import Cuts
+from justright.diagnostics._cuts import Cuts, Fate
 from justright.diagnostics._stuck import Reason, excused, reason_of, stuck_weights
 from justright.diagnostics.base import Case, diagnostic
 
@@ -62,6 +64,12 @@ UNUSED = _Absence(Severity.NOTE, "not used in this forward", "a use, or no param
 THROWN = _Absence(
     Severity.NOTE, "used, but nothing of it reaches the loss", "a path to the loss", "score what it makes, or remove it"
 )
+TAKEN_OUT = _Absence(
+    Severity.WARNING,
+    "the loss does not depend on the model's input: values were taken out of the graph and made a tensor again",
+    "a path from the input to the loss through tensors",
+    "remove .numpy(), .item(), .tolist() and torch.tensor(...) from the forward",
+)
 UNREAD = _Absence(
     Severity.NOTE,
     "used for an output of the model that this loss does not read",
@@ -75,8 +83,11 @@ def no_gradient(case: Case) -> Iterator[Finding]:
     """Yield a finding for each reason for which parameters get no gradient."""
     trainable = [record for record in case.profile.parameters if record.trainable]
     missing = [record for record in trainable if record.gradient is None]
-    cuts = Cuts(case.graph)
-    if trainable and len(missing) == len(trainable):
+    cuts = Cuts(case.graph, frozenset(case.graph.by_name[record.name].index for record in missing))
+    if not trainable:
+        yield from [_frozen(case)] if case.profile.parameters else []
+        return
+    if len(missing) == len(trainable):
         yield _nothing(case, cuts, missing)
         return
     groups: dict[_Absence, list[ParameterRecord]] = defaultdict(list)
@@ -85,15 +96,31 @@ def no_gradient(case: Case) -> Iterator[Finding]:
     for absence, records in groups.items():
         yield _listed(case, absence, records)
     stuck = stuck_weights(case)
-    idle = [record for record in stuck if excused(case, record)]
-    for records in (idle, [record for record in stuck if record not in idle]):
+    spared = excused(case)
+    idle = [record for record in stuck if record.name in spared]
+    for records in (idle, [record for record in stuck if record.name not in spared]):
         if records:
             yield _stuck(records, reason_of(case, records))
 
 
+def _frozen(case: Case) -> Finding:
+    names = tuple(record.name for record in case.profile.parameters)
+    return Finding(
+        "JR303",
+        "no-gradient",
+        Severity.ERROR,
+        where=_where(list(names)),
+        got="no trainable parameter",
+        expected="parameters to train",
+        because="every parameter has requires_grad=False",
+        try_="model.requires_grad_(True), or for the part that is to be trained",
+        evidence=(Evidence("frozen parameters", 1.0, "share of all parameters", 0.0, 0.0),),
+        sites=names,
+    )
+
+
 def _nothing(case: Case, cuts: Cuts, missing: list[ParameterRecord]) -> Finding:
-    alive = cuts.reached(case.graph.by_name[record.name].index for record in missing)
-    between = cuts.between(alive)
+    between = cuts.nodes
     return Finding(
         "JR303",
         "no-gradient",
@@ -115,15 +142,14 @@ def _absence(case: Case, cuts: Cuts, record: ParameterRecord) -> _Absence:
     site = case.graph.by_name[record.name]
     if not case.graph.parameter_sites[site.index].uses:
         return UNUSED
-    alive = cuts.reached([site.index])
-    if cuts.unread_output(alive):
+    fate = cuts.fates.get(site.index, Fate())
+    if fate.unread:
         return UNREAD
-    between = cuts.between(alive)
-    if not between:
-        return THROWN
-    hard = next((node for node in between if cuts.integer(node)), None)
-    node = hard or between[0]
-    harmful = hard is not None or cuts.only_way(between)
+    first = fate.soft if fate.hard is None else fate.hard
+    if first is None:
+        return TAKEN_OUT if cuts.blind else THROWN
+    node = case.graph.nodes[first]
+    harmful = fate.hard is not None or cuts.only_way
     return _Absence(
         Severity.WARNING if harmful else Severity.NOTE,
         f"cut off from the loss: {_lost_at(cuts, node)} ({node.source or node.module})",

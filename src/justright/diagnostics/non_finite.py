@@ -2,8 +2,8 @@
 
 ## What it does
 
-Looks at every tensor of a real forward and backward for values that are not finite, and tells the first producer (finite
-inputs, output not finite) from everything that merely passes it on. In the backward it starts from the loss.
+Looks at every tensor of a real forward and backward for values that are not finite, and tells the first producer
+(finite inputs, output not finite) from everything that merely passes it on. In the backward it starts from the loss.
 
 ## Why is this bad
 
@@ -11,9 +11,9 @@ One NaN reaches every weight within one step.
 
 ## How it is judged
 
-Any first producer whose values reach the loss, an output or a weight's gradient is an error; so is a parameter that holds
-such values. What is turned into finite values again stays silent: minus infinity that a softmax turns into zero (an
-attention mask), a division by zero that `torch.where` leaves out, as long as its gradient is finite as well.
+Any first producer whose values reach the loss, an output or a weight's gradient is an error; so is a parameter that
+holds such values. What is turned into finite values again stays silent: minus infinity that a softmax turns into zero
+(an attention mask), a division by zero that `torch.where` leaves out, as long as its gradient is finite as well.
 
 ## Example
 
@@ -21,8 +21,8 @@ attention mask), a division by zero that `torch.where` leaves out, as long as it
 
 ## Fix
 
-Keep the argument away from the pole: `torch.nn.functional.log_softmax` in place of log of softmax, `torch.xlogy`, an epsilon
-inside square roots and divisions; a smaller scale where the value overflowed.
+Keep the argument away from the pole: `torch.nn.functional.log_softmax` in place of log of softmax, `torch.xlogy`, an
+epsilon inside square roots and divisions; a smaller scale where the value overflowed.
 
 ## References
 
@@ -79,7 +79,7 @@ def _bad_gradient(record: SiteRecord) -> bool:
 
 
 def _harmful(case: Case) -> list[SiteRecord]:
-    """Records with values that are not finite and that end in the loss, in an output, or sit in a parameter."""
+    """Find records with values that are not finite and that end in the loss or an output, or sit in a parameter."""
     ends = {*case.graph.outputs, *(() if case.graph.loss is None else (case.graph.loss,))}
     harmful: set[int] = set()
     bad = [record for record in case.profile.sites if _lost(record.forward)]
@@ -101,7 +101,7 @@ def _inherited(case: Case, record: SiteRecord, bad: set[str]) -> bool:
 def _forward(case: Case, first: list[SiteRecord], total: int) -> Finding:
     record = first[0]
     statistics = record.forward
-    assert statistics is not None  # noqa: S101  what `_harmful` selects has statistics
+    assert statistics is not None
     node = case.graph.producer(case.graph.by_name[record.name].index)
     return Finding(
         "JR401",
@@ -120,7 +120,7 @@ def _forward(case: Case, first: list[SiteRecord], total: int) -> Finding:
 
 def _backward(case: Case, record: SiteRecord, total: int) -> Finding:
     gradient = record.gradient
-    assert gradient is not None  # noqa: S101  the caller selects records with a gradient
+    assert gradient is not None
     readers = case.graph.consumers[case.graph.by_name[record.name].index]
     node = case.graph.nodes[readers[-1]] if readers else None
     made = f"the derivative of {node.op} ({node.source or node.module}) made it" if node else "the loss made it"

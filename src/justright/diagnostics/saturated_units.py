@@ -2,22 +2,24 @@
 
 ## What it does
 
-For every elementwise nonlinearity, whatever it is (sigmoid, tanh, GELU, a formula of your own), finds from its derivative
-where it is flat: slope below 5 % of its steepest. Then counts the units that are there for 95 % of the batch or more.
+For every elementwise nonlinearity, whatever it is (sigmoid, tanh, GELU, a formula of your own), finds from its
+derivative where it is flat: slope below 5 % of its steepest. Then counts the units that are there for 95 % of the
+batch or more.
 
 ## Why is this bad
 
-A saturated unit gives the same output for every input and hands back almost no gradient. If a whole layer is saturated,
-the layers before it stop learning, and the layer itself can only leave the flat part by chance.
+A saturated unit gives the same output for every input and hands back almost no gradient. If a whole layer is
+saturated, the layers before it stop learning, and the layer itself can only leave the flat part by chance.
 
 ## How it is judged
 
 More than half of the units of one layer saturated is a warning, 95 % an error. If gradients explode as well, three
-quarters of all elements on flat parts in the typical layer are enough, with the severity of that explosion: weights so
-large make bounded units step functions, and it is the steps between them that gradients explode on. A shallow network
-trains even so. Gates (nonlinearities whose output multiplies another signal, as in an LSTM or a gated unit) are meant
-to close or stay open and give a note at most. An output unit may be as sure as it likes, unless the loss no longer
-answers to it. Units that are off altogether, as a ReLU's, are JR202. Fewer than 16 elements a unit are not judged.
+quarters of all elements on flat parts in the typical layer are enough, with the severity of that explosion: weights
+so large make bounded units step functions, and it is the steps between them that gradients explode on. A shallow
+network trains even so. Gates (nonlinearities whose output multiplies another signal, as in an LSTM or a gated unit)
+are meant to close or stay open and give a note at most. An output unit may be as sure as it likes, unless the loss no
+longer answers to it. Units that are off altogether, as a ReLU's, are JR202. Fewer than 16 elements a unit are not
+judged.
 
 ## Example
 
@@ -134,8 +136,8 @@ def _steps(case: Case, places: list[tuple[SiteRecord, UnitStatistics, int]], sev
         where=_where(case, worst, len(places)),
         got=f"{units.share:.0%} of all elements on a flat part of {units.function}, while gradients explode",
         expected=f"at most {STEPS:.0%} of the elements in a network as deep as this",
-        because=f"the input of the nonlinearity has RMS {worst.forward.rms if worst.forward else 0.0:.3g}: to such weights "
-        "it is a step function, flat with a steep ramp",
+        because=f"the input of the nonlinearity has RMS {worst.forward.rms if worst.forward else 0.0:.3g}: for weights "
+        "so large it is a step function, flat with a steep ramp",
         try_=_remedy(),
         evidence=(Evidence("elements on flat parts", units.share, "share of the layer's elements", 0.0, STEPS),),
         sites=tuple(record.name for record, *_ in places),
@@ -148,6 +150,6 @@ def _where(case: Case, worst: SiteRecord, count: int) -> str:
 
 def _remedy() -> str:
     return (
-        "draw the weights before it with variance 1/fan_in: torch.nn.init.xavier_normal_(layer.weight), with zero biases, "
-        "and give inputs of unit scale"
+        "draw the weights before it with variance 1/fan_in: torch.nn.init.xavier_normal_(layer.weight), with zero "
+        "biases, and give inputs of unit scale"
     )

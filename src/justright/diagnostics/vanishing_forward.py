@@ -7,17 +7,18 @@ slope of all pairs of layers, and holds the growth over the whole depth against 
 
 ## Why is this bad
 
-A signal that shrinks by a constant factor a layer is smaller than rounding after enough layers: the output then depends
-on biases alone, every input looks the same, and gradients of weights, which are products with these signals, shrink
-with it.
+A signal that shrinks by a constant factor a layer is smaller than rounding after enough layers: the output then
+depends on biases alone, every input looks the same, and gradients of weights, which are products with these signals,
+shrink with it.
 
 ## How it is judged
 
 A loss over all layers of more than 6 nats (a factor of 400) is a note: plain SGD stands still, Adam trains. More than
-9.2 nats (1e4) is a warning, more than 33 nats (2e14, both passes beyond the precision of float32) an error. The fit, the plain difference between the first and the last quarter of the layers and, in a network of few layers, the
-growth without its largest step must all say so. Weights in normalized or residual networks, single small layers (a
-head that starts near zero), zero-initialized branches and embeddings do not make a trend over depth. Nothing is judged
-while batch normalization runs on stored statistics that no batch has set.
+9.2 nats (1e4) is a warning, more than 33 nats (2e14, both passes beyond the precision of float32) an error. The fit,
+the plain difference between the first and the last quarter of the layers and, in a network of few layers, the growth
+without its largest step must all say so. Weights in normalized or residual networks, single small layers (a head that
+starts near zero), zero-initialized branches and embeddings do not make a trend over depth. Nothing is judged while
+batch normalization runs on stored statistics that no batch has set.
 
 ## Example
 
@@ -43,8 +44,8 @@ from justright.core.coverage import Gap
 from justright.core.findings import Finding
 from justright.diagnostics._advice import rescale
 from justright.diagnostics._growth import evidence, expected, grown, measured
-from justright.diagnostics._stored import REASON, on_fresh_statistics
 from justright.diagnostics._shrinking import FORWARD as LIMITS
+from justright.diagnostics._stored import REASON, on_fresh_statistics
 from justright.diagnostics._trend import FEWEST, forward_trend
 from justright.diagnostics.base import Case, diagnostic
 

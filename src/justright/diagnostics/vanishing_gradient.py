@@ -8,19 +8,20 @@ says which kind of operator takes how much of it.
 
 ## Why is this bad
 
-The gradient at layer l is a product of the Jacobians of all later layers and a vector. If each shrinks it by a constant
-factor, layers far from the loss get a gradient that no step size can use: large enough for them, it is far too large
-for the last ones. Adam divides by the size of each gradient and so rescues a moderate loss, until the gradient is below
-its epsilon (1e-8) or below rounding.
+The gradient at layer l is a product of the Jacobians of all later layers and a vector. If each shrinks it by a
+constant factor, layers far from the loss get a gradient that no step size can use: large enough for them, it is far
+too large for the last ones. Adam divides by the size of each gradient and so rescues a moderate loss, until the
+gradient is below its epsilon (1e-8) or below rounding.
 
 ## How it is judged
 
 A loss over all layers of more than 6 nats (a factor of 400) is a note: plain SGD stands still, Adam trains. More than
-9.2 nats (1e4) is a warning: Adam trains worse. More than 18.4 nats (1e8) is an error, unless the signal shrinks with the
-gradient: that is a matter of scale alone (JR101), from which Adam recovers further. The fit, the plain difference between the first and the last quarter of the layers and, in a network of few layers, the growth without its largest
-step must all say so. Gradients that are exactly zero behind a gate that opens with the first step (a zero head, LoRA's
-B, a residual gamma) are no vanishing gradients. Uses of one weight over time count as one layer, since its gradient is
-their sum. Nothing is judged while batch normalization runs on stored statistics that no batch has set.
+9.2 nats (1e4) is a warning: Adam trains worse. More than 18.4 nats (1e8) is an error, unless the signal shrinks with
+the gradient: that is a matter of scale alone (JR101), from which Adam recovers further. The fit, the plain difference
+between the first and the last quarter of the layers and, in a network of few layers, the growth without its largest
+step must all say so. Gradients that are exactly zero behind a gate that opens with the first step (a zero head,
+LoRA's B, a residual gamma) are no vanishing gradients. Uses of one weight over time count as one layer, since its
+gradient is their sum. Nothing is judged while batch normalization runs on stored statistics that no batch has set.
 
 ## Example
 
@@ -30,8 +31,8 @@ their sum. Nothing is judged while batch normalization runs on stored statistics
 
 ## Fix
 
-A nonlinearity whose slope is 1 on half the line (ReLU and its kin) with weights of variance 2/fan_in, tanh with 1/fan_in,
-normalization, or residual connections.
+A nonlinearity whose slope is 1 on half the line (ReLU and its kin) with weights of variance 2/fan_in, tanh with
+1/fan_in, normalization, or residual connections.
 
 ## References
 
@@ -47,9 +48,9 @@ from justright.core.findings import Finding, Severity
 from justright.diagnostics._advice import rescale
 from justright.diagnostics._cause import attribution, cause
 from justright.diagnostics._growth import evidence, expected, grown
-from justright.diagnostics._stored import REASON, on_fresh_statistics
 from justright.diagnostics._shrinking import GRADIENT as LIMITS
 from justright.diagnostics._shrinking import severity_of
+from justright.diagnostics._stored import REASON, on_fresh_statistics
 from justright.diagnostics._trend import FEWEST, gradient_trend
 from justright.diagnostics.base import Case, diagnostic
 

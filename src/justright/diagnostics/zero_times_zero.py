@@ -2,20 +2,20 @@
 
 ## What it does
 
-Takes the parameters that are exactly zero and whose gradient is exactly zero, lets all other zero parameters make a small
-trial step (on copies), and looks whether a gradient then comes through. Those that never get one are blocked by each
-other.
+Takes the parameters that are exactly zero and whose gradient is exactly zero, lets all other zero parameters make a
+small trial step (on copies), and looks whether a gradient then comes through. Those that never get one are blocked by
+each other.
 
 ## Why is this bad
 
-The gradient of a factor is proportional to the other factor. If both are zero (LoRA with A = 0 and B = 0, a residual gamma
-of zero before a zero projection), both gradients are zero for ever and the path is dead.
+The gradient of a factor is proportional to the other factor. If both are zero (LoRA with A = 0 and B = 0, a residual
+gamma of zero before a zero projection), both gradients are zero for ever and the path is dead.
 
 ## How it is judged
 
-Any weight that no number of steps opens is an error. A single zero factor opens with the first step and is a known and
-good design: LoRA's B, residual gammas, ReZero, zero heads, Fixup. So is a zero attention bias; where the attention has a
-single position in this batch, it has nothing to decide and is left out.
+Any weight that no number of steps opens is an error. A single zero factor opens with the first step and is a known
+and good design: LoRA's B, residual gammas, ReZero, zero heads, Fixup. So is a zero attention bias; where the
+attention has a single position in this batch, it has nothing to decide and is left out.
 
 ## Example
 
@@ -46,7 +46,8 @@ __all__ = ["zero_times_zero"]
 @diagnostic("JR302", "zero-times-zero", rank=0)
 def zero_times_zero(case: Case) -> Iterator[Finding]:
     """Yield a finding if two or more parameters that are zero block each other."""
-    blocked = [record for record in closed(case) if all_zero(record) and not excused(case, record)]
+    spared = excused(case)
+    blocked = [record for record in closed(case) if all_zero(record) and record.name not in spared]
     if len(blocked) > 1 and any(_weight(case, record) for record in blocked):
         yield _finding(case, blocked)
 

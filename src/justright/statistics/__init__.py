@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from justright.statistics.compute import backend, summarize, summarize_bfloat16, summarize_units
+from justright.statistics.compute import backend, summarize, summarize_bfloat16, summarize_memory, summarize_units
 from justright.statistics.summary import HIGHEST_EXPONENT, LOWEST_EXPONENT, Summary
 from justright.statistics.units import UnitCounts, Zones
 
@@ -15,5 +15,6 @@ __all__ = [
     "backend",
     "summarize",
     "summarize_bfloat16",
+    "summarize_memory",
     "summarize_units",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
@@ -14,9 +16,10 @@ from justright.statistics.summary import Summary
 from justright.statistics.traversal import collapse, pieces
 from justright.statistics.units import Tiling, UnitCounts, Zones
 
-__all__ = ["backend", "summarize", "summarize_bfloat16", "summarize_units"]
+__all__ = ["backend", "summarize", "summarize_bfloat16", "summarize_memory", "summarize_units"]
 
 Array = NDArray[Any]
+MemoryScan = Callable[..., tuple[Summary, Array]]
 
 
 class _Scan(Protocol):
@@ -42,6 +45,22 @@ def _scan() -> _Scan:
     name = "parallel" if backend() == "numba" else "reference"
     scan: _Scan = importlib.import_module(f"justright.statistics.{name}").scan
     return scan
+
+
+@lru_cache(maxsize=1)
+def _memory_scan() -> MemoryScan:
+    """As `_scan`, of memory at an address."""
+    if backend() == "numba":
+        scan: MemoryScan = importlib.import_module("justright.statistics.parallel").scan_memory
+        return scan
+    return _scan_through_array
+
+
+def _scan_through_array(
+    address: int, size: int, dtype: np.dtype[Any], _owner: object, *, bfloat16: bool
+) -> tuple[Summary, Array]:
+    memory = (ctypes.c_byte * (size * dtype.itemsize)).from_address(address)
+    return _scan()(np.frombuffer(memoryview(memory), dtype), bfloat16=bfloat16)
 
 
 def summarize(values: ArrayLike) -> Summary:
@@ -96,6 +115,33 @@ def summarize_bfloat16(bits: NDArray[np.uint16]) -> Summary:
     """
     _require_dtype(bits, np.uint16)
     return _summarize(bits, bfloat16=True)
+
+
+def summarize_memory(
+    address: int, size: int, dtype: np.dtype[Any], owner: object, *, bfloat16: bool = False
+) -> Summary:
+    """Return the summary of a dense stretch of memory, such as that of a framework's tensor.
+
+    Parameters
+    ----------
+    address
+        Where the first element is, a multiple of its size.
+    size
+        Number of elements; at least one.
+    dtype
+        float16, float32, float64, or uint16 for the bit patterns of bfloat16.
+    owner
+        Whatever keeps the memory from being freed.
+    bfloat16
+        Whether the 16-bit patterns are bfloat16.
+
+    Examples
+    --------
+    >>> values = np.array([3.0, -4.0], dtype=np.float32)
+    >>> summarize_memory(values.ctypes.data, values.size, values.dtype, values).absmax
+    4.0
+    """
+    return _memory_scan()(address, size, dtype, owner, bfloat16=bfloat16)[0]
 
 
 def summarize_units(values: ArrayLike, axis: int, zones: Zones) -> tuple[Summary, UnitCounts]:

@@ -1,37 +1,45 @@
-"""Run the kernels over a dense stretch of memory, on all cores where that pays, and combine what they found."""
+"""Run the kernels over a dense stretch of memory, on all cores where that pays, and read what they found.
+
+Between large operations of a framework this code is not in the processor's caches, and costs ten times as much as in a
+tight loop: as many cache misses as it touches different things. Hence one allocation, one call, and little else.
+"""
 
 from __future__ import annotations
 
-import math
-import os
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+import struct
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from justright.statistics import kernels
+from justright.statistics import constants
+from justright.statistics.constants import BLOCK, HISTOGRAM, NAN, WIDTH, Array
 from justright.statistics.summary import Summary
+from justright.statistics.tasks import COUNTERS, FIELDS, RESULTS, WORD, entry, sheet_size
+from justright.statistics.threads import address_of, team
 from justright.statistics.units import Tiling, Zones
 
-__all__ = ["INLINE", "scan", "threads"]
+__all__ = ["scan", "scan_memory"]
 
-Array = NDArray[Any]
-
+Dtype = np.dtype[Any]
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-PATTERNS: Final[dict[np.dtype[Any], np.dtype[Any]]] = {FLOAT32: np.dtype(np.uint32), FLOAT64: np.dtype(np.uint64)}
-NOWHERE = Zones((), ())
-LARGEST_PATTERN: Final = np.iinfo(np.int64).max
+KINDS: Final[dict[Dtype, tuple[str, Dtype]]] = {
+    FLOAT32: ("float32", FLOAT32),
+    FLOAT64: ("float64", FLOAT64),
+    np.dtype(np.float16): ("half", FLOAT32),
+    np.dtype(np.uint16): ("half", FLOAT32),
+}
+"""For each type, the entry that scans it, and the type in which that sees the data."""
 
-INLINE = 1 << 18
-"""Arrays below this size are not split: waking a thread takes about 0.1 ms, which is what it saves there."""
+EVERYTHING: Final = Tiling(1, 1, Zones((), ()))
+"""One unit, and nothing to count in it."""
 
 SHARE = 64
-"""Most blocks that a thread takes at once: about 0.25 ms of work, against some microseconds to take them."""
+"""Most blocks that a thread takes at once: about 0.2 ms of work."""
+
+_write = struct.Struct(f"{len(FIELDS)}q").pack_into
+_read = struct.Struct(f"4d{NAN * WORD}x{HISTOGRAM - NAN}q").unpack_from
 
 
 def scan(flat: Array, *, bfloat16: bool = False, tiling: Tiling | None = None) -> tuple[Summary, Array]:
@@ -40,7 +48,7 @@ def scan(flat: Array, *, bfloat16: bool = False, tiling: Tiling | None = None) -
     Parameters
     ----------
     flat
-        One axis, C-contiguous, aligned, read-only, not empty; float32, float64, float16, or uint16 with `bfloat16`.
+        One axis, C-contiguous, aligned, not empty; float32, float64, float16, or uint16 with `bfloat16`.
     bfloat16
         Whether the 16-bit patterns are bfloat16.
     tiling
@@ -51,72 +59,64 @@ def scan(flat: Array, *, bfloat16: bool = False, tiling: Tiling | None = None) -
     tuple
         The summary, and flat and off counts of shape ``[2, units]``; ``[2, 1]`` of zeros without a tiling.
     """
-    rows = -(-flat.size // kernels.BLOCK)
-    workers = min(threads(), rows) if flat.size >= INLINE else 1
-    moments = np.empty((rows, 2))
-    counters = np.zeros((workers, kernels.HISTOGRAM + kernels.BINS), np.int64)
-    counters[:, kernels.SMALLEST] = LARGEST_PATTERN
-    counts = np.zeros((workers, 2, tiling.units if tiling else 1), np.int64)
-    work = _work(flat, bfloat16, tiling, moments, counters, counts)
-    if workers == 1:
-        work(0, 0, rows)
-    else:
-        _share(work, rows, workers)
-    return _summary(flat, moments, counters), _total(counts)
+    return scan_memory(address_of(flat), flat.size, flat.dtype, flat, bfloat16=bfloat16, tiling=tiling)
 
 
-def _share(work: Callable[[int, int, int], None], rows: int, workers: int) -> None:
-    """Let the calling thread and the pool take shares of the blocks in turn, until none is left.
+def scan_memory(
+    address: int, size: int, dtype: Dtype, owner: object, *, bfloat16: bool = False, tiling: Tiling | None = None
+) -> tuple[Summary, Array]:
+    """Scan memory that a framework owns; as `scan`.
 
-    A thread whose core is busy with something else then takes fewer, and is not waited for if it has not begun.
+    Parameters
+    ----------
+    address, size, dtype
+        Where it is, how many elements it holds, and their type.
+    owner
+        What keeps it from being freed.
     """
-    step = min(-(-rows // (4 * workers)), SHARE)
-    shares = deque((first, min(first + step, rows)) for first in range(0, rows, step))
-
-    def take(worker: int) -> None:
-        with suppress(IndexError):
-            while True:
-                work(worker, *shares.popleft())
-
-    others = [_pool().submit(take, worker) for worker in range(1, workers)]
-    take(0)
-    for other in others:
-        if not other.cancel():
-            other.result()
-
-
-def _work(
-    flat: Array, bfloat16: bool, tiling: Tiling | None, moments: Array, counters: Array, counts: Array
-) -> Callable[[int, int, int], None]:
-    """Return the function that scans a range of blocks into the counters of one worker."""
-    wide = _wide(flat)
-    zones = _intervals(tiling.zones if tiling else NOWHERE, wide)
-    inner = tiling.inner if tiling else 1
-
-    def work(worker: int, first: int, last: int) -> None:
-        rest = ((first, last), (moments, counters[worker]), zones, inner, counts[worker])
-        if flat.dtype.itemsize < wide.itemsize:
-            kernels.scan_halves(flat.view(np.uint16), bfloat16, *rest)
-        else:
-            form = kernels.BINARY64 if wide is FLOAT64 else kernels.BINARY32
-            kernels.scan_floats((flat, flat.view(PATTERNS[wide])), form, *rest)
-
-    return work
+    name, wide = KINDS[dtype]
+    units, inner, zones = tiling or EVERYTHING
+    ends, marks, *places = _intervals(zones, wide)
+    rows = -(-size // BLOCK)
+    workers = min(team().threads(), rows) if size >= team().least else 1
+    sheet = np.zeros(sheet_size(workers, rows, units), np.int64)
+    step = rows if workers == 1 else min(-(-rows // (4 * workers)), SHARE)
+    _write(
+        sheet.data, 0,
+        0, 0, workers, rows, step, size, address, units, inner, *places, len(marks), wide is FLOAT64, bfloat16,
+    )  # fmt: skip
+    if workers == 1:
+        entry(name).call(address_of(sheet))
+    else:
+        team().run(entry(name), sheet, (owner, ends, marks), workers)
+        entry("finish").call(address_of(sheet))
+    return _summary(sheet, size), _counts(sheet, workers, units)
 
 
-def _wide(flat: Array) -> np.dtype[Any]:
-    """Return the type in which the kernels see the data."""
-    return FLOAT64 if flat.dtype == FLOAT64 else FLOAT32
+def _summary(sheet: Array, size: int) -> Summary:
+    mean, m2, largest, smallest, nan, positive, negative, zeros = _read(sheet.data, WORD * RESULTS)
+    histogram = sheet[COUNTERS + HISTOGRAM : COUNTERS + WIDTH].copy()
+    return Summary.from_parts(size, (mean, m2), (largest, smallest), zeros, (nan, positive, negative), histogram)
+
+
+def _counts(sheet: Array, workers: int, units: int) -> Array:
+    first = COUNTERS + workers * WIDTH
+    return sheet[first : first + 2 * units].reshape(2, units)
 
 
 @lru_cache(maxsize=256)
-def _intervals(zones: Zones, dtype: np.dtype[Any]) -> tuple[Array, NDArray[np.uint8]]:
-    """Different intervals and their marks; most functions are off where they are flat, which halves the comparisons."""
+def _intervals(zones: Zones, dtype: np.dtype[Any]) -> tuple[Array, NDArray[np.uint8], int, int]:
+    """Different intervals, their marks, and where both are in memory.
+
+    Most functions are off where they are flat, which halves the comparisons.
+    """
     marks: dict[tuple[float, float], int] = {}
-    for mark, intervals in ((kernels.FLAT, zones.flat), (kernels.OFF, zones.off)):
+    for mark, intervals in ((constants.FLAT, zones.flat), (constants.OFF, zones.off)):
         for interval in intervals:
             marks[interval] = marks.get(interval, 0) | mark
-    return _inward(np.array([*marks], np.float64).reshape(-1, 2), dtype), np.array([*marks.values()], np.uint8)
+    ends = _inward(np.array([*marks], np.float64).reshape(-1, 2), dtype)
+    each = np.array([*marks.values()], np.uint8)
+    return ends, each, address_of(ends), address_of(each)
 
 
 def _inward(exact: NDArray[np.float64], dtype: np.dtype[Any]) -> Array:
@@ -128,46 +128,3 @@ def _inward(exact: NDArray[np.float64], dtype: np.dtype[Any]) -> Array:
             ends[:, 0] = np.where(low < exact[:, 0], np.nextafter(ends[:, 0], dtype.type(np.inf)), ends[:, 0])
             ends[:, 1] = np.where(high > exact[:, 1], np.nextafter(ends[:, 1], dtype.type(-np.inf)), ends[:, 1])
     return ends
-
-
-def _summary(flat: Array, moments: Array, counters: Array) -> Summary:
-    """Combine the blocks and the workers."""
-    largest, smallest, *others = zip(*counters[:, : kernels.HISTOGRAM].tolist(), strict=True)
-    nan, positive, negative, zeros = map(sum, others)
-    wide = _wide(flat)
-    patterns = np.array([max(largest), min(smallest)]).astype(PATTERNS[wide])
-    absmax, least = patterns.view(wide).tolist()
-    return Summary.from_parts(
-        flat.size,
-        kernels.combine(moments, flat.size),
-        (absmax, least if zeros + nan < flat.size else math.inf),
-        zeros,
-        (nan, positive, negative),
-        _total(counters)[kernels.HISTOGRAM :],
-    )
-
-
-def _total(counts: Array) -> Array:
-    """Sum over the workers."""
-    total: Array = counts[0] if len(counts) == 1 else counts.sum(axis=0)
-    return total
-
-
-@lru_cache(maxsize=1)
-def threads() -> int:
-    """Return how many threads a scan may use: the cores given to this process, or ``OMP_NUM_THREADS`` if it is smaller.
-
-    Launchers of several processes on one machine set that variable to share the cores out.
-    """
-    given = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(given, int(limit)) if limit.isdigit() and int(limit) else given
-
-
-@lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads(), thread_name_prefix="justright-statistics")
-
-
-if hasattr(os, "register_at_fork"):  # the threads of a pool do not exist in a forked child
-    os.register_at_fork(after_in_child=_pool.cache_clear)

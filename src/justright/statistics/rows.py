@@ -53,9 +53,9 @@ def _candidates(rows: NDArray[Any]) -> NDArray[np.intp]:
     width = math.prod(rows.shape[1:])
     if width < 2:  # noqa: PLR2004  nothing to make a pair of
         return np.arange(len(rows) if width else 0)
-    places = np.unravel_index([0, 1], rows.shape[1:])
+    places: tuple[Any, ...] = (slice(None), *np.unravel_index([0, 1], rows.shape[1:]))
     with np.errstate(all="ignore"):
-        first = rows[(slice(None), *places)].real.astype(np.float32, order="C") + np.float32(0)  # the sum has no -0.0
+        first = rows[places].real.astype(np.float32, order="C") + np.float32(0)  # the sum has no -0.0
     keys = first.view(np.uint64)[:, 0]
     ordered = np.sort(keys)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]

@@ -24,7 +24,7 @@ class Piece:
     Parameters
     ----------
     flat
-        Its elements: one axis, C-contiguous, aligned, native byte order, read-only.
+        Its elements: one axis, C-contiguous, aligned, native byte order; may be the memory of the array.
     first, units
         The slice of indices that it covers of the axis of units.
     inner
@@ -95,8 +95,7 @@ def _piece(values: Array, order: list[int], axis: int | None, first: int, *, cop
     ordered = values.transpose(order)
     if copy:
         ordered = ordered.astype(values.dtype.newbyteorder("="), order="C")
-    flat = ordered.reshape(-1).view()
-    flat.flags.writeable = False
+    flat = ordered.reshape(-1)
     if axis is None:
         return Piece(flat, 0, 1, flat.size)
     return Piece(flat, first, values.shape[axis], math.prod(ordered.shape[order.index(axis) + 1 :]))

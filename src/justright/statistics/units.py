@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,7 @@ from justright.errors import InputError
 __all__ = ["Tiling", "UnitCounts", "Zones"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tiling:
+class Tiling(NamedTuple):
     """How units lie in a dense stretch of memory: runs of `inner` elements of one unit, `units` of them, and again.
 
     Parameters

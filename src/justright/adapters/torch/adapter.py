@@ -96,7 +96,7 @@ class TorchAdapter:
                     found = gradients(parameters, loss)
             except Left:
                 return None
-            _look_at_parameters(watcher.seen, graph, parameters, found)
+            _look_at_parameters(watcher, graph, parameters, found)
             watcher.seen.losses.append(float(loss.detach()))
             watcher.seen.scored = job.score.used
             return watcher.seen
@@ -213,15 +213,16 @@ def _look_at_leaves(watcher: Watcher, graph: Graph, job: Job) -> None:
 
 
 def _look_at_parameters(
-    seen: Observation, graph: Graph, parameters: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
+    watcher: Watcher, graph: Graph, parameters: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
 ) -> None:
+    seen = watcher.seen
     layouts = {parameter.name: weight_layout(graph, parameter) for parameter in graph.parameters}
     for name, parameter in parameters.items():
         site = graph.by_name[name].index
         seen.parameters[name] = seen.forward.get(site) or summary_of(parameter)
         if name not in found:
             continue
-        seen.parameter_gradients[name] = seen.gradient[site] = summary_of(found[name])
+        seen.parameter_gradients[name] = seen.gradient[site] = watcher.gradient(found[name])
         layout = layouts.get(name)
         if layout is not None:
             values, slopes = host_array(parameter), host_array(found[name])

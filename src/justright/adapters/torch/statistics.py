@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from justright.core.zones import Zones
-from justright.statistics.compute import summarize, summarize_bfloat16, summarize_units
+from justright.statistics.compute import summarize, summarize_bfloat16, summarize_memory, summarize_units
 from justright.statistics.summary import Summary
 from justright.statistics.units import UnitCounts
 
@@ -19,6 +19,14 @@ __all__ = ["GradientMemo", "dense", "host_array", "summary_of", "units_of"]
 NATIVE = (torch.float16, torch.float32, torch.float64, torch.complex64, torch.complex128)
 """Dtypes that NumPy has too."""
 
+IN_PLACE: Final[dict[torch.dtype, np.dtype[Any]]] = {
+    torch.float16: np.dtype(np.float16),
+    torch.bfloat16: np.dtype(np.uint16),
+    torch.float32: np.dtype(np.float32),
+    torch.float64: np.dtype(np.float64),
+}
+"""Dtypes that are summarized where they are in memory, and as what; a detour through an array would cost much more."""
+
 
 def summary_of(tensor: torch.Tensor) -> Summary:
     """Summarize every element of a floating-point tensor.
@@ -26,6 +34,11 @@ def summary_of(tensor: torch.Tensor) -> Summary:
     A broadcast axis (stride 0) is read once and counted as often as it is repeated, and so are the zeros that a sparse
     tensor leaves out.
     """
+    if tensor.is_cpu and tensor.layout is torch.strided and tensor.is_contiguous() and not tensor.is_neg():
+        dtype = IN_PLACE.get(tensor.dtype)
+        if dtype is not None and tensor.data_ptr():
+            bfloat16 = tensor.dtype is torch.bfloat16
+            return summarize_memory(tensor.data_ptr(), tensor.numel(), dtype, tensor, bfloat16=bfloat16)
     tensor = tensor.detach()
     if tensor.layout is torch.sparse_coo:
         values = tensor.coalesce().values()

@@ -13,9 +13,11 @@ from justright.adapters.torch.calls import Func, schema_of, tensors_in, tensors_
 from justright.adapters.torch.mode import EagerMode
 from justright.adapters.torch.recorder import UNCOUNTED
 from justright.adapters.torch.statistics import GradientMemo, summary_of, units_of
+from justright.adapters.torch.threads import lend_threads
 from justright.core.graph import Graph, Node, Role
 from justright.core.vocabulary import Kind
 from justright.errors import TraceError
+from justright.statistics.summary import Summary
 
 __all__ = ["Left", "Watcher"]
 
@@ -54,6 +56,7 @@ class Watcher(EagerMode):
 
     def __init__(self, graph: Graph, watch: Watch, before_write: Callable[[Iterable[torch.Tensor]], None]) -> None:
         super().__init__()
+        lend_threads()
         self.seen = Observation()
         self._graph = graph
         self._watch = watch
@@ -71,6 +74,10 @@ class Watcher(EagerMode):
             self.seen.forward[site], self.seen.units[site] = units_of(tensor, axis, zones)
         else:
             self.seen.forward[site] = summary_of(tensor)
+
+    def gradient(self, gradient: torch.Tensor) -> Summary:
+        """Summarize a gradient, unless it is memory that a hook has summarized already."""
+        return self._memo(gradient)
 
     def end_forward(self) -> None:
         """Say that what follows is the backward; derive what views share with what they view."""

@@ -43,14 +43,14 @@ def prepared(build: Build) -> Build:
 
 @functools.cache
 def _digits() -> Tensors:
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
     data = load_digits()
     return torch.tensor(data.images, dtype=torch.float32), torch.tensor(data.target)
 
 
 def drawn(count: int) -> Tensors:
-    """Draw digits of 8 x 8 pixels with gray levels from 0 to 16, and their classes; shapes ``[n, 8, 8]`` and ``[n]``."""
+    """Draw digits of 8 x 8 pixels, gray levels from 0 to 16, and their classes: ``[n, 8, 8]`` and ``[n]``."""
     pixels, classes = _digits()
     chosen = torch.randperm(len(classes))[:count]
     return pixels[chosen], classes[chosen]

@@ -111,10 +111,10 @@ def _own(_seed: int) -> Built:
     return Rows(Attention(), causal=True), images(64), "cross_entropy"
 
 
-SHELF.healthy("masked-own", "near miss: minus infinity in a softmax written by hand, every row with a position left")(_own)
+SHELF.healthy("masked-own", "near miss: minus infinity in a softmax of one's own, a position left in every row")(_own)
 
 
-@SHELF.sick("masked-row", "JR401", "a mask that leaves a row without any position: softmax of nothing but minus infinity")
+@SHELF.sick("masked-row", "JR401", "a mask that leaves a row without any position: a softmax of minus infinities")
 def _masked_row(seed: int) -> Built:
     model, batch, loss = _own(seed)
     model.mask[3] = float("-inf")  # type: ignore[index, operator]

@@ -66,9 +66,7 @@ def _residual(depth: int) -> nn.Sequential:
         return nn.Sequential(*_block(8, 8, norm=True), nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8))
 
     blocks = [part for _ in range(depth) for part in (Residual(branch()), nn.ReLU())]
-    return nn.Sequential(
-        *_block(1, 8, norm=True), *blocks, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10)
-    )
+    return nn.Sequential(*_block(1, 8, norm=True), *blocks, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10))
 
 
 @SHELF.healthy("resnet", "six residual blocks with batch normalization")
@@ -85,9 +83,9 @@ def _zero_gamma(_seed: int) -> Built:
     return model, images(64), "cross_entropy"
 
 
-@SHELF.healthy("resnet-fresh-eval", "evaluation mode before any batch: what is seen says nothing about training")
+@SHELF.healthy("plain-bn-fresh", "evaluation mode before any batch: what is seen there says nothing about training")
 def _fresh(_seed: int) -> Built:
-    return _residual(16).eval(), images(64), "cross_entropy"
+    return _plain(16, norm=True).eval(), images(64), "cross_entropy"
 
 
 class SqueezeExcite(nn.Module):

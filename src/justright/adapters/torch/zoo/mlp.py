@@ -29,7 +29,7 @@ def _sigmoid_few(_seed: int) -> Built:
     return mlp(3, nn.Sigmoid), flat(), "cross_entropy"
 
 
-@SHELF.healthy("default-6", "PyTorch's default weights shrink by 1/sqrt(6) a layer, which six layers bear")
+@SHELF.healthy("default-6", "PyTorch's default weights shrink by 1/sqrt(6) a layer, for which Adam makes up")
 def _default_few(_seed: int) -> Built:
     return mlp(6, nn.ReLU), flat(), "cross_entropy"
 
@@ -49,19 +49,19 @@ def _gelu(_seed: int) -> Built:
     return initialized(mlp(8, nn.GELU), scaled(2**0.5)), flat(), "cross_entropy"
 
 
-@SHELF.healthy("relu-he-deep", "60 % silent units and inputs that have become alike, as in every deep ReLU network")
+@SHELF.healthy("relu-he-deep", "a quarter of all units off for the whole batch: inputs have become alike")
 def _deep(_seed: int) -> Built:
     return initialized(mlp(24, nn.ReLU), scaled(2**0.5)), flat(), "cross_entropy"
 
 
-@SHELF.healthy("relu-quiet", "60 % silent units by a bias of -0.25")
+@SHELF.healthy("relu-quiet", "60 % silent units by a bias of -0.5")
 def _quiet(_seed: int) -> Built:
-    return initialized(mlp(4, nn.ReLU, width=128), scaled(2**0.5), bias=-0.25), flat(), "cross_entropy"
+    return initialized(mlp(4, nn.ReLU, width=128), scaled(2**0.5), bias=-0.5), flat(), "cross_entropy"
 
 
-@SHELF.healthy("tanh-half", "half-saturated tanh: weights of gain 3 in a shallow network")
+@SHELF.healthy("tanh-half", "half-saturated tanh: weights of gain 4 in a shallow network")
 def _half(_seed: int) -> Built:
-    return initialized(mlp(4, nn.Tanh), scaled(3.0)), flat(), "cross_entropy"
+    return initialized(mlp(4, nn.Tanh), scaled(4.0)), flat(), "cross_entropy"
 
 
 @SHELF.healthy("tanh-chaotic-15", "near miss: chaotic, but too shallow for it to matter")

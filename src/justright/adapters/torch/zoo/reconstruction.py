@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ Built = tuple[nn.Module, Any, Any]
 @SHELF.healthy("autoencoder", "64 pixels through 8 numbers and back")
 def _autoencoder(_seed: int) -> Built:
     sizes = (64, 48, 24, 8, 24, 48, 64)
-    layers = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+    layers = [part for into, out in pairwise(sizes) for part in (nn.Linear(into, out), nn.ReLU())]
     pixels, _ = flat()
     return nn.Sequential(*layers[:-1]), (pixels, pixels), "mse"
 
@@ -73,7 +74,8 @@ def _siren(_seed: int) -> Built:
     axis = torch.linspace(-1, 1, 8)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
     image = drawn(1)[0].reshape(-1, 1) / 16.0
-    model = nn.Sequential(Sine(2, 64, first=True), Sine(64, 64, first=False), Sine(64, 64, first=False), nn.Linear(64, 1))
+    hidden = [Sine(64, 64, first=False) for _ in range(2)]
+    model = nn.Sequential(Sine(2, 64, first=True), *hidden, nn.Linear(64, 1))
     return model, (grid, image), "mse"
 
 

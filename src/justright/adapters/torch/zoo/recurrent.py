@@ -59,7 +59,9 @@ def _exploding(nonlinearity: str, gain: float, _seed: int) -> Built:
     return model, images(64), "cross_entropy"
 
 
-SHELF.sick("relu-gain-3", "JR102", "a ReLU state that triples with every step")(functools.partial(_exploding, "relu", 3.0))
+SHELF.sick("relu-gain-3", "JR102", "a ReLU state that triples with every step")(
+    functools.partial(_exploding, "relu", 3.0)
+)
 SHELF.sick("tanh-gain-4", "JR104", "a chaotic tanh state: gradients explode into the past")(
     functools.partial(_exploding, "tanh", 4.0)
 )

@@ -49,7 +49,7 @@ def _sure(_seed: int) -> Built:
     return model, (pixels, nn.functional.one_hot(classes, 10).float()), "mse"
 
 
-@SHELF.healthy("rare-output", "a probability that starts near 0 under its own cross-entropy, as detectors of rare things do")
+@SHELF.healthy("rare-output", "a probability that starts near 0 under its own cross-entropy, as detectors do")
 def _rare(_seed: int) -> Built:
     model = mlp(3, nn.ReLU, last=[nn.Sigmoid()])
     nn.init.constant_(model[-2].bias, -4.6)  # type: ignore[union-attr, arg-type]

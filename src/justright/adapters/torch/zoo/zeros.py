@@ -81,8 +81,8 @@ class LoRA(nn.Module):
 
 
 def _lora() -> nn.Sequential:
-    frozen = initialized(mlp(4, nn.ReLU), scaled(2**0.5))
-    return nn.Sequential(*(LoRA(layer) if isinstance(layer, nn.Linear) else layer for layer in frozen.children()))
+    frozen = initialized(mlp(4, nn.ReLU), scaled(2**0.5)).children()
+    return nn.Sequential(*(LoRA(layer) if isinstance(layer, nn.Linear) else layer for layer in frozen))
 
 
 @SHELF.healthy("lora", "B = 0 opens with the first step")
@@ -102,8 +102,9 @@ def _lora_sick(_seed: int) -> Built:
 @SHELF.sick("gamma-projection", "JR302", "a scale of zero before a projection of zero, with nothing else to train")
 def _gamma(_seed: int) -> Built:
     model = _residual(3, _pair, 0.0)
-    for block in model[1:-1]:
-        _zero(block.branch[-1])  # type: ignore[union-attr, index]
+    for block in model.children():
+        if isinstance(block, Residual):
+            _zero(block.branch.get_submodule("2"))
     for layer in (model[0], model[-1]):
         layer.requires_grad_(False)
     return model, flat(), "cross_entropy"

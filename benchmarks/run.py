@@ -1,0 +1,44 @@
+"""All benchmarks; prints their tables and writes them to benchmarks/results.md.
+
+Run by ``make bench``, or ``python benchmarks/run.py``. Ratios are within one run; seconds are of the machine named.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import import_time
+import measure_overhead
+import trace_scaling
+
+RESULTS = Path(__file__).with_name("results.md")
+REPEATS = 5
+
+
+def header() -> str:
+    """Say when, where and with what."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "numpy", "numba"))
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return f"Written by `make bench` on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}; {machine}; {packages}.\n"
+
+
+def main() -> None:
+    """Run everything, one after the other."""
+    sections = {
+        "What an examination costs": measure_overhead.table(REPEATS),
+        "Cost against the number of sites": trace_scaling.table(),
+        "Starting": import_time.table(),
+    }
+    parts = ["# Benchmarks\n", header()]
+    parts += [f"\n## {title}\n\n{text}\n" for title, text in sections.items()]
+    text = "\n".join(parts)
+    print(text)
+    RESULTS.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
