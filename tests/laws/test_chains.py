@@ -425,11 +425,3 @@ def test_an_operator_made_of_nodes_alone_is_a_chain_too():
     y = net("relu", x)
     graph = net.builder.finish(outputs=[y])
     assert chains(graph) == (Chain(x, y, graph.nodes),)
-
-
-def test_zones_of_a_chain_take_little_time():
-    net = Network()
-    chain = net.chain(gelu_by_hand(net, net.leaf()))
-    start = time.process_time()
-    zones(chain, chain.derivative, chain.kinks())
-    assert time.process_time() - start < 0.2

@@ -6,21 +6,20 @@ import math
 
 from justright.core.findings import Evidence
 from justright.diagnostics._trend import Limits, Trend
-from justright.diagnostics.base import Case
 
-__all__ = ["evidence", "expected", "grown", "measured"]
+__all__ = ["evidence", "expected", "grown", "size"]
 
 
 def grown(what: str, rate: float, total: float, trend: Trend) -> str:
     """Say what was seen: the factor a step, and over all steps."""
     steps = "layers" if trend.step == "layer" else "steps through time"
     each = f"the {what} is multiplied by {math.exp(rate):.3g} a {trend.step}"
-    return f"{each}, by {_factor(total)} over {trend.depth} {steps}"
+    return f"{each}, by {size(total)} over {trend.depth} {steps}"
 
 
 def expected(limits: Limits) -> str:
     """Say what a healthy network shows."""
-    return f"a factor between {_factor(-limits.note)} and {_factor(limits.note)} over the whole depth; 1 a layer"
+    return f"a factor between {size(-limits.note)} and {size(limits.note)} over the whole depth; 1 a layer"
 
 
 def evidence(what: str, rate: float, certain: float, trend: Trend, limits: Limits) -> tuple[Evidence, ...]:
@@ -32,14 +31,8 @@ def evidence(what: str, rate: float, certain: float, trend: Trend, limits: Limit
     )
 
 
-def measured(case: Case, site: int) -> float:
-    """RMS of a site's forward value."""
-    record = case.record(site)
-    return record.forward.rms if record and record.forward else math.nan
-
-
-def _factor(nats: float) -> str:
-    """Write a factor as people do, also where it is out of the range of a float."""
+def size(nats: float) -> str:
+    """Write e to the power of this as people do, also where it is out of the range of a float."""
     exponent = nats / math.log(10.0)
     if abs(exponent) < 3:  # noqa: PLR2004  below a thousand, plain digits
         return f"{math.exp(nats):.2g}"

@@ -73,8 +73,8 @@ class Trend:
         Nats per step, from shallow to deep; negative where the size shrinks with depth.
     total
         Nats over all steps by that rate.
-    ends
-        Nats between the medians of the first and the last quarter: what was seen, without any fit.
+    start, end
+        Logarithm of the size in the first and in the last quarter of the layers, by the median.
     steady
         Nats between the ends without the largest jump, brought to the same number of steps: a head that starts near
         zero or a bottleneck between two parts is one jump, growth goes on from layer to layer.
@@ -88,12 +88,18 @@ class Trend:
 
     rate: float
     total: float
-    ends: float
+    start: float
+    end: float
     steady: float
     depth: int
     first: int
     last: int
     step: str = "layer"
+
+    @property
+    def ends(self) -> float:
+        """Nats between the first and the last quarter: what was seen, without any fit."""
+        return self.end - self.start
 
     @property
     def certain(self) -> float:
@@ -146,8 +152,8 @@ def trend_of(places: Sequence[int], logs: Sequence[float], sites: tuple[int, int
     """
     rate = _slope(places, logs)
     quarter = max(len(logs) // 4, 1)
-    ends = median(logs[-quarter:]) - median(logs[:quarter])
-    return Trend(rate, rate * depth, ends, _steady(logs, ends), depth, *sites, step)
+    start, end = median(logs[:quarter]), median(logs[-quarter:])
+    return Trend(rate, rate * depth, start, end, _steady(logs, end - start), depth, *sites, step)
 
 
 def _norm(statistics: TensorStatistics) -> float:

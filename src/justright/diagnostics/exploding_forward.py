@@ -40,7 +40,7 @@ from collections.abc import Iterator
 
 from justright.core.findings import Finding
 from justright.diagnostics._advice import rescale
-from justright.diagnostics._growth import evidence, expected, grown, measured
+from justright.diagnostics._growth import evidence, expected, grown, size
 from justright.diagnostics._stored import on_fresh_statistics
 from justright.diagnostics._time import fastest, through_time
 from justright.diagnostics._trend import Limits, forward_size, forward_trend
@@ -72,7 +72,7 @@ def exploding_forward(case: Case) -> Iterator[Finding]:
         got=grown("RMS", trend.rate, trend.total, trend),
         expected=expected(LIMITS),
         because=f"each {trend.step}'s weights and nonlinearity add {trend.rate:.2g} nats: RMS "
-        f"{measured(case, trend.first):.2g} at the first, {measured(case, trend.last):.2g} at the last",
+        f"{size(trend.start)} in the first quarter of them, {size(trend.end)} in the last",
         try_=rescale(case, trend, trend.rate),
         evidence=evidence("RMS", trend.rate, trend.certain, trend, LIMITS),
         sites=(case.graph.sites[trend.last].name, case.graph.sites[trend.first].name),

@@ -43,7 +43,7 @@ from collections.abc import Iterator
 from justright.core.coverage import Gap
 from justright.core.findings import Finding
 from justright.diagnostics._advice import rescale
-from justright.diagnostics._growth import evidence, expected, grown, measured
+from justright.diagnostics._growth import evidence, expected, grown, size
 from justright.diagnostics._shrinking import FORWARD as LIMITS
 from justright.diagnostics._stored import REASON, on_fresh_statistics
 from justright.diagnostics._trend import FEWEST, forward_trend
@@ -73,7 +73,7 @@ def vanishing_forward(case: Case) -> Iterator[Finding | Gap]:
         got=grown("RMS", trend.rate, trend.total, trend),
         expected=expected(LIMITS),
         because=f"each layer's weights and nonlinearity lose {-trend.rate:.2g} nats: RMS "
-        f"{measured(case, trend.first):.2g} at the first layer, {measured(case, trend.last):.2g} at the last",
+        f"{size(trend.start)} in the first quarter of them, {size(trend.end)} in the last",
         try_=rescale(case, trend, trend.rate),
         evidence=evidence("RMS", trend.rate, trend.certain, trend, LIMITS),
         sites=(case.graph.sites[trend.last].name, case.graph.sites[trend.first].name),
