@@ -1,6 +1,7 @@
 """All benchmarks; prints their tables and writes them to benchmarks/results.md.
 
-Run by ``make bench``, or ``python benchmarks/run.py [repeats]``. Ratios are within one run; seconds are of the machine named.
+Run by ``make bench``, or ``python benchmarks/run.py [repeats]``. Ratios are within one run; seconds are of the machine
+named.
 """
 
 from __future__ import annotations
