@@ -38,6 +38,9 @@ EVERYTHING: Final = Tiling(1, 1, Zones((), ()))
 SHARE = 64
 """Most blocks that a thread takes at once: about 0.2 ms of work."""
 
+FEWEST = 8
+"""Blocks for each thread from which on more threads pay, as each begins by clearing tables."""
+
 _write = struct.Struct(f"{len(FIELDS)}q").pack_into
 _read = struct.Struct(f"4d{NAN * WORD}x{HISTOGRAM - NAN}q").unpack_from
 
@@ -78,7 +81,7 @@ def scan_memory(
     units, inner, zones = tiling or EVERYTHING
     ends, marks, *places = _intervals(zones, wide)
     rows = -(-size // BLOCK)
-    workers = min(team().threads(), rows) if size >= team().least else 1
+    workers = min(team().threads(), -(-rows // FEWEST)) if size >= team().least else 1
     sheet = np.zeros(sheet_size(workers, rows, units), np.int64)
     step = rows if workers == 1 else min(-(-rows // (4 * workers)), SHARE)
     _write(

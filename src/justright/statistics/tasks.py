@@ -1,7 +1,7 @@
 """Scans as native threads run them: all they need lies in one sheet of numbers, and they share out the blocks.
 
 A thread takes the next share of the blocks until none is left, so that one whose core is busy with something else takes
-fewer. Each has its own counters, and no two write the same memory.
+fewer. Each has its own counters, and no two write the same memory; threads for which there are none leave at once.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ FIELDS = (
     "share", "worker", "workers", "rows", "step", "size", "values", "units", "inner", "ends", "marks", "intervals",
     "wide", "bfloat16",
 )  # fmt: skip
-"""How a sheet begins, in words of 8 bytes: two tickets, which begin at 0; numbers of workers, of blocks, of blocks in a
-share and of elements; address of the elements; units, and how long their runs are; addresses of interval ends and of
-marks, and their number; whether elements are float64; whether those of 16 bits are bfloat16.
+"""How a sheet begins, in words of 8 bytes: two tickets, which begin at 0; numbers of workers that have counters, of
+blocks, of blocks in a share and of elements; address of the elements; units, and how long their runs are; addresses
+of interval ends and of marks, and their number; whether elements are float64; whether those of 16 bits are bfloat16.
 
 Then come mean, sum of squared deviations, largest and smallest magnitude as float64, which the scan fills in; then, by
 worker, counters; then, by worker, counts of units; then moments by block. The first worker's end as those of all.
@@ -97,7 +97,10 @@ def _scan_half(address: Any) -> None:  # noqa: ANN401
     halves = carray(pointer(sheet[VALUES]), sheet[SIZE], np.uint16)
     ends = carray(pointer(sheet[ENDS]), (sheet[INTERVALS], 2), np.float32)
     marks = carray(pointer(sheet[MARKS]), sheet[INTERVALS], np.uint8)
-    counters, counts, moments = _memory(sheet, ticket(sheet.ctypes.data + WORD * WORKER))
+    worker = ticket(sheet.ctypes.data + WORD * WORKER)
+    if worker >= sheet[WORKERS]:
+        return
+    counters, counts, moments = _memory(sheet, worker)
     tables = open_tables(sheet[ROWS], BINARY32)
     codes = np.empty(BLOCK, np.uint8)
     values = np.empty(BLOCK, np.float32)
@@ -118,8 +121,11 @@ def _scan_half(address: Any) -> None:  # noqa: ANN401
 
 @jit()
 def _scan_floats(sheet: Array, form: Form, values: Array, bits: Array, ends: Array) -> None:
+    worker = ticket(sheet.ctypes.data + WORD * WORKER)
+    if worker >= sheet[WORKERS]:
+        return
     marks = carray(pointer(sheet[MARKS]), sheet[INTERVALS], np.uint8)
-    counters, counts, moments = _memory(sheet, ticket(sheet.ctypes.data + WORD * WORKER))
+    counters, counts, moments = _memory(sheet, worker)
     tables = open_tables(sheet[ROWS], form)
     codes = np.empty(BLOCK, np.uint8)
     first, last = _next_share(sheet)

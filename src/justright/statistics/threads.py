@@ -74,8 +74,8 @@ class OpenMP:
         If there is no such library, or it lacks an entry point.
     """
 
-    least = 1 << 15
-    """About 20 microseconds of work, several times what it takes to start and to meet again."""
+    least = 1 << 16
+    """About 40 microseconds of work, several times what it takes to start and to meet again."""
 
     def __init__(self, library: str) -> None:
         runtime = ctypes.CDLL(library)
@@ -89,8 +89,11 @@ class OpenMP:
         return int(self._threads())
 
     def run(self, entry: Entry, task: Array, memory: tuple[object, ...], workers: int) -> None:  # noqa: ARG002
-        """Run as one parallel region, which nothing can interrupt."""
-        self._parallel(entry.address, address_of(task), workers, 0)
+        """Run as one parallel region, which nothing can interrupt.
+
+        Always with all threads, since the runtime ends those that a smaller region leaves out.
+        """
+        self._parallel(entry.address, address_of(task), self.threads(), 0)
 
 
 def address_of(array: Array) -> int:
