@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from justright.adapters.base import Adapter, Job, Target, adapter_of
-from justright.core.coverage import Coverage, Gap
+from justright.core.coverage import Coverage, Gap, Ran
 from justright.core.graph import Graph, Initializer
 from justright.core.profile import Profile, SiteRecord
 from justright.diagnostics.base import Case, diagnose
@@ -119,9 +120,10 @@ def _examine(adapter: Adapter, jobs: list[Job], title: str | None, progress: Pro
     graph, untraced = _traced(adapter, jobs[0])
     progress("trace", 1, 1)
     measured = measure(adapter, jobs, graph, progress=progress)
-    findings, unjudged = diagnose(Case(measured.graph, measured.profile))
+    ran: list[Ran] = []
+    findings, unjudged = diagnose(Case(measured.graph, measured.profile), tell=ran.append)
     notes = (*jobs[0].notes, *([f"loss, since none was given: {measured.scored}"] if chosen else []))
-    coverage = _coverage(measured, (*unjudged, *untraced), notes)
+    coverage = replace(_coverage(measured, (*unjudged, *untraced), notes), diagnostics=tuple(ran))
     facts = {**jobs[0].facts, "loss": measured.scored, "seconds": f"{time.perf_counter() - began:.2f}"}
     return Report(title or facts["model"], measured.graph, measured.profile, findings, coverage, facts)
 

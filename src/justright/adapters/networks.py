@@ -36,6 +36,14 @@ class Network:
         What makes it worth having, in a sentence.
     needs
         Packages that building it imports.
+    twin
+        Name of the healthy network that is this one but for its fault, beside which it trains worse; empty if it does
+        not learn at all.
+    dtype
+        Dtype in which it does not learn, ``"float16"``; empty if the dtype is not what breaks it.
+    optimizer
+        From the model's trainable parameters to the optimizer it comes with; ``None`` if its verdict does not depend
+        on one.
     """
 
     name: str
@@ -44,6 +52,9 @@ class Network:
     fault: str | None = None
     note: str = ""
     needs: tuple[str, ...] = ()
+    twin: str = ""
+    dtype: str = ""
+    optimizer: Callable[[Any], Any] | None = None
 
     @property
     def healthy(self) -> bool:
@@ -84,18 +95,19 @@ class Shelf:
         self._prepare = prepare
         self._needs = needs
 
-    def healthy(self, name: str, note: str) -> Callable[[Build], Build]:
-        """Add the decorated build as a network that trains."""
-        return self._adding(name, None, note)
+    def healthy(self, name: str, note: str, **more: Any) -> Callable[[Build], Build]:  # noqa: ANN401
+        """Add the decorated build as a network that trains; `more` as in `Network`."""
+        return self._adding(name, None, note, more)
 
-    def sick(self, name: str, fault: str, note: str) -> Callable[[Build], Build]:
-        """Add the decorated build as a network that has this fault."""
-        return self._adding(name, fault, note)
+    def sick(self, name: str, fault: str, note: str, **more: Any) -> Callable[[Build], Build]:  # noqa: ANN401
+        """Add the decorated build as a network that has this fault; `more` as in `Network`."""
+        return self._adding(name, fault, note, more)
 
-    def _adding(self, name: str, fault: str | None, note: str) -> Callable[[Build], Build]:
+    def _adding(self, name: str, fault: str | None, note: str, more: dict[str, Any]) -> Callable[[Build], Build]:
         def add(build: Build) -> Build:
             full = f"{self.family}/{name}"
-            NETWORKS.register(full, Network(full, self.family, self._prepare(build), fault, note, self._needs))
+            network = Network(full, self.family, self._prepare(build), fault, note, self._needs, **more)
+            NETWORKS.register(full, network)
             return build
 
         return add

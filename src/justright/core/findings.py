@@ -77,6 +77,8 @@ class Finding:
         The numbers behind it.
     sites
         Names of the sites and parameters concerned, the most telling first.
+    symptoms
+        Findings that this one explains, and that would go with it.
     """
 
     code: str
@@ -89,6 +91,7 @@ class Finding:
     try_: str
     evidence: tuple[Evidence, ...] = ()
     sites: tuple[str, ...] = ()
+    symptoms: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, in the schema of the JSON report."""
@@ -103,6 +106,7 @@ class Finding:
             "try": self.try_,
             "evidence": [item.to_dict() for item in self.evidence],
             "sites": list(self.sites),
+            "symptoms": [each.to_dict() for each in self.symptoms],
         }
 
 

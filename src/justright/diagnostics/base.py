@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from justright.core.coverage import Gap
+from justright.core.coverage import Gap, Ran
 from justright.core.depth import Layer, layers
 from justright.core.findings import Finding
 from justright.core.graph import Graph
 from justright.core.profile import Profile, SiteRecord
+from justright.diagnostics.folding import folded
 from justright.registry import Catalogue
 
 __all__ = ["DIAGNOSTICS", "Case", "Diagnostic", "diagnose", "diagnostic"]
@@ -60,6 +62,8 @@ class Diagnostic:
     rank
         Order among findings of one severity, what causes first and what it shows in last: equal weights make signals
         explode, large weights saturate units and so make gradients explode.
+    causes
+        Codes of diagnostics that explain a finding of this one, all of lower rank; it then folds into theirs.
     """
 
     code: str
@@ -67,6 +71,7 @@ class Diagnostic:
     page: str
     check: Check
     rank: int
+    causes: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -78,35 +83,59 @@ DIAGNOSTICS: Catalogue[Diagnostic] = Catalogue("diagnostic", package="justright.
 """Diagnostics by code."""
 
 
-def diagnostic(code: str, name: str, *, rank: int = 9) -> Callable[[Check], Check]:
+def diagnostic(code: str, name: str, *, rank: int = 9, causes: tuple[str, ...] = ()) -> Callable[[Check], Check]:
     """Register the decorated function as a diagnostic; its module's docstring is the manual page.
 
     Parameters
     ----------
-    code, name, rank
+    code, name, rank, causes
         See `Diagnostic`.
     """
 
     def register(check: Check) -> Check:
         page = inspect.cleandoc(sys.modules[check.__module__].__doc__ or "")
-        DIAGNOSTICS.register(code, Diagnostic(code, name, page, check, rank))
+        DIAGNOSTICS.register(code, Diagnostic(code, name, page, check, rank, causes))
         return check
 
     return register
 
 
-def diagnose(case: Case) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
-    """Run every diagnostic; return findings, worst first and causes first among equals, and what was not judged."""
-    yielded = list(_run(case))
-    findings = [each for each in yielded if isinstance(each, Finding)]
-    gaps = tuple(each for each in yielded if isinstance(each, Gap))
-    return tuple(sorted(findings, key=_order)), gaps
+def diagnose(
+    case: Case, *, tell: Callable[[Ran], None] = lambda _: None
+) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
+    """Run every diagnostic; return findings, worst first and causes first among equals, and what was not judged.
+
+    What one finding explains is folded into it.
+
+    Parameters
+    ----------
+    case
+        What to read.
+    tell
+        Told of every diagnostic when it has run.
+    """
+    yielded = [each for entry in DIAGNOSTICS.values() for each in _run(entry, case, tell)]
+    findings = sorted((each for each in yielded if isinstance(each, Finding)), key=_order)
+    causes = {code: entry.causes for code, entry in DIAGNOSTICS.items()}
+    gaps = [each for each in yielded if isinstance(each, Gap)]
+    return tuple(sorted(folded(findings, case.graph, causes), key=_order)), _merged(gaps)
+
+
+def _merged(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """Make one gap of those that several diagnostics state in the same words."""
+    codes: dict[Gap, tuple[str, ...]] = {}
+    for gap in gaps:
+        plain = replace(gap, codes=())
+        codes[plain] = (*codes.get(plain, ()), *gap.codes)
+    return tuple(replace(gap, codes=each) for gap, each in codes.items())
 
 
 def _order(finding: Finding) -> tuple[int, int, str]:
     return -finding.severity, DIAGNOSTICS[finding.code].rank, finding.code
 
 
-def _run(case: Case) -> Iterator[Finding | Gap]:
-    for entry in DIAGNOSTICS.values():
-        yield from entry.check(case)
+def _run(entry: Diagnostic, case: Case, tell: Callable[[Ran], None]) -> Iterator[Finding | Gap]:
+    began = time.perf_counter()
+    for each in entry.check(case):
+        yield replace(each, codes=(entry.code,)) if isinstance(each, Gap) else each
+    tell(Ran(entry.code, entry.name, time.perf_counter() - began))

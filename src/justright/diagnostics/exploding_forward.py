@@ -38,12 +38,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from justright.core.coverage import Gap
 from justright.core.findings import Finding
 from justright.diagnostics._advice import rescale
 from justright.diagnostics._growth import evidence, expected, grown, size
 from justright.diagnostics._stored import on_fresh_statistics
 from justright.diagnostics._time import fastest, through_time
-from justright.diagnostics._trend import Limits, forward_size, forward_trend
+from justright.diagnostics._trend import Limits, forward_size
+from justright.diagnostics._unjudged import signal_growth
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["exploding_forward"]
@@ -56,11 +58,15 @@ LIMITS = Limits(
 
 
 @diagnostic("JR102", "exploding-forward", rank=2)
-def exploding_forward(case: Case) -> Iterator[Finding]:
+def exploding_forward(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the forward RMS grows over depth or through time."""
+    over_depth = signal_growth(case)
+    if isinstance(over_depth, Gap):
+        yield over_depth
     if on_fresh_statistics(case):
         return
-    trend = fastest([forward_trend(case), *through_time(case, forward_size)], 1)
+    known = [] if isinstance(over_depth, Gap) else [over_depth]
+    trend = fastest([*known, *through_time(case, forward_size)], 1)
     severity = LIMITS.severity(trend.certain) if trend else None
     if trend is None or severity is None:
         return

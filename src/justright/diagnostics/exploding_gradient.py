@@ -42,20 +42,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from justright.core.coverage import Gap
 from justright.core.findings import Finding, Severity
 from justright.diagnostics._advice import rescale
 from justright.diagnostics._cause import attribution, cause
 from justright.diagnostics._chaos import LIMITS, exploding, severity_of
 from justright.diagnostics._growth import evidence, expected, grown
 from justright.diagnostics._trend import Trend
+from justright.diagnostics._unjudged import gradient_growth
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["exploding_gradient"]
 
 
 @diagnostic("JR104", "exploding-gradient", rank=6)
-def exploding_gradient(case: Case) -> Iterator[Finding]:
+def exploding_gradient(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the gradient grows towards the input or towards the past."""
+    over_depth = gradient_growth(case)
+    if isinstance(over_depth, Gap):
+        yield over_depth
     trend = exploding(case)
     severity = severity_of(case, trend)
     if trend is not None and severity is not None:

@@ -45,8 +45,7 @@ from justright.core.findings import Finding
 from justright.diagnostics._advice import rescale
 from justright.diagnostics._growth import evidence, expected, grown, size
 from justright.diagnostics._shrinking import FORWARD as LIMITS
-from justright.diagnostics._stored import REASON, on_fresh_statistics
-from justright.diagnostics._trend import FEWEST, forward_trend
+from justright.diagnostics._unjudged import signal_growth
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["vanishing_forward"]
@@ -55,12 +54,9 @@ __all__ = ["vanishing_forward"]
 @diagnostic("JR101", "vanishing-forward", rank=4)
 def vanishing_forward(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the forward RMS shrinks over depth."""
-    if on_fresh_statistics(case):
-        yield Gap("growth of the signal over depth", REASON)
-        return
-    trend = forward_trend(case)
-    if trend is None:
-        yield Gap("growth of the signal over depth", f"fewer than {FEWEST} layers with weights follow each other")
+    trend = signal_growth(case)
+    if isinstance(trend, Gap):
+        yield trend
         return
     severity = LIMITS.severity(trend.certain)
     if severity is None or trend.certain > 0:

@@ -50,8 +50,7 @@ from justright.diagnostics._cause import attribution, cause
 from justright.diagnostics._growth import evidence, expected, grown
 from justright.diagnostics._shrinking import GRADIENT as LIMITS
 from justright.diagnostics._shrinking import severity_of
-from justright.diagnostics._stored import REASON, on_fresh_statistics
-from justright.diagnostics._trend import FEWEST, gradient_trend
+from justright.diagnostics._unjudged import gradient_growth
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["vanishing_gradient"]
@@ -66,12 +65,9 @@ OPTIMIZERS = {
 @diagnostic("JR103", "vanishing-gradient", rank=5)
 def vanishing_gradient(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the gradient shrinks towards the input."""
-    if on_fresh_statistics(case):
-        yield Gap("growth of the gradient over depth", REASON)
-        return
-    trend = gradient_trend(case)
-    if trend is None:
-        yield Gap("growth of the gradient over depth", f"fewer than {FEWEST} layers with a gradient follow each other")
+    trend = gradient_growth(case)
+    if isinstance(trend, Gap):
+        yield trend
         return
     severity = severity_of(case, trend)
     if severity is None or trend.certain < 0:
