@@ -13,6 +13,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import check_cost
 import import_time
 import measure_overhead
 import trace_scaling
@@ -30,8 +31,10 @@ def header() -> str:
 
 def main() -> None:
     """Run everything, one after the other."""
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else REPEATS
     sections = {
-        "What an examination costs": measure_overhead.table(int(sys.argv[1]) if len(sys.argv) > 1 else REPEATS),
+        "What a check costs, by diagnostic": check_cost.table(repeats),
+        "What an examination costs": measure_overhead.table(repeats),
         "Cost against the number of sites": trace_scaling.table(),
         "Starting": import_time.table(),
     }

@@ -131,8 +131,11 @@ def _examine(adapter: Adapter, jobs: list[Job], title: str | None, progress: Pro
 def _traced(adapter: Adapter, job: Job) -> tuple[Graph | None, tuple[Gap, ...]]:
     """Trace without data; where that is impossible, measuring records the structure, and the ledger says why.
 
-    A forward that raises without data may run with data; if it raises then too, that error is the better one.
+    A forward that raises without data may run with data; if it raises then too, that error is the better one. The
+    structure of a small model is recorded from a real forward, which is the same and done sooner.
     """
+    if adapter.small(job):
+        return adapter.record(job), ()
     try:
         return adapter.trace(job), ()
     except (TraceError, ForwardError) as error:

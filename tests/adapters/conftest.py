@@ -123,3 +123,9 @@ def case(request):
     torch.manual_seed(0)
     model, batch = ZOO[request.param]()
     return request.param, model, batch
+
+
+@pytest.fixture
+def all_are_large(monkeypatch):
+    """No model is so small that its structure is recorded in place of traced."""
+    monkeypatch.setattr("justright.adapters.torch.adapter.SMALL", 0)

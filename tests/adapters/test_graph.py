@@ -51,6 +51,7 @@ def test_modes_give_other_graphs():
     assert drawn == [1, 0]
 
 
+@pytest.mark.usefixtures("all_are_large")
 def test_recurrent_model_is_recorded_with_a_note():
     report = jr.check(nn.GRU(4, 6, batch_first=True), torch.randn(2, 5, 4))
     assert any("recorded from a real forward" in note for note in report.coverage.assumptions)
@@ -139,6 +140,7 @@ def test_control_flow_on_shapes_and_integers_is_followed(condition):
     assert "relu" in {node.op for node in traced.nodes}
 
 
+@pytest.mark.usefixtures("all_are_large")
 @pytest.mark.parametrize("condition", FROM_DATA.values(), ids=FROM_DATA.keys())
 def test_control_flow_on_values_names_the_line_and_is_recorded(condition):
     model = Controlled(condition)
@@ -176,6 +178,7 @@ for operator, factor in ((double, 2.0), (halve, 0.5)):
 halve.register_fake(torch.empty_like)
 
 
+@pytest.mark.usefixtures("all_are_large")
 @pytest.mark.parametrize(("operator", "traceable"), [(double, False), (halve, True)])
 def test_unknown_operators_keep_their_name_and_stand_in_the_ledger(operator, traceable):
     class Net(nn.Module):

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from justright.core.data import DataSummary
+from justright.core.edges import EdgeRecord
 from justright.core.graph import Graph, Initializer
 from justright.core.zones import Zones
 from justright.errors import BackendError, ModelError
@@ -96,9 +98,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Watch:
-    """Where to look at units while the network runs: site → its unit axis and the flat parts of its function."""
+    """Where to look closer while the network runs.
+
+    Parameters
+    ----------
+    units
+        Site → its unit axis and the flat parts of its function.
+    edges
+        Sites whose distance to the edge of a function's domain is wanted.
+    """
 
     units: Mapping[int, tuple[int, Zones]] = field(default_factory=dict)
+    edges: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -113,6 +124,8 @@ class Observation:
     identical: dict[str, tuple[int, tuple[tuple[int, ...], ...]]] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
     scored: str = ""
+    data: dict[str, DataSummary] = field(default_factory=dict)
+    edges: dict[int, EdgeRecord] = field(default_factory=dict)
 
 
 class Adapter(Protocol):
@@ -139,6 +152,10 @@ class Adapter(Protocol):
 
     def record(self, job: Job) -> Graph:
         """Make the operator graph from one real forward."""
+        ...
+
+    def small(self, job: Job) -> bool:
+        """Say whether one more real forward takes less time than to trace without data."""
         ...
 
     def observe(self, job: Job, graph: Graph, watch: Watch) -> Observation | None:

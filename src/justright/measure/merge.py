@@ -39,6 +39,8 @@ def merged(first: Observation, second: Observation) -> Observation:
         },
         [*first.losses, *second.losses],
         first.scored,
+        data=_joined(first.data, second.data),
+        edges=_joined(first.edges, second.edges),
     )
 
 

@@ -30,6 +30,9 @@ from justright.statistics.rows import identical_rows
 
 __all__ = ["ADAPTER", "TorchAdapter"]
 
+SMALL = 1 << 20
+"""Elements of model and batch: a forward takes a few hundredths of a second, PyTorch's shape rules 1.3 s to import."""
+
 LOSS = "loss"
 """Module path under which the loss's own operations stand."""
 
@@ -80,6 +83,11 @@ class TorchAdapter:
         check_values(job.model)
         with preserved(job.model, _tensors(job)) as guard:
             return _record(own_tensors(job), guard, RealExecutor(), [])
+
+    def small(self, job: Job) -> bool:
+        """Say whether model and batch are small and hold values."""
+        tensors = [*job.model.parameters(), *job.model.buffers(), *_tensors(job)]
+        return sum(each.numel() for each in tensors) <= SMALL and not any(each.is_meta for each in tensors)
 
     def observe(self, job: Job, graph: Graph, watch: Watch) -> Observation | None:
         """Run forward and backward for real, and summarize every floating site."""
