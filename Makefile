@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 LINKS = $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 FIND_LINKS = $(addprefix --find-links ,$(LINKS))
 
-.PHONY: help setup demo test test-slow lint bench
+.PHONY: help setup demo test test-slow lint bench docs
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,10 @@ lint: $(READY) ## check format, style, types and layers
 bench: $(READY) ## run the benchmarks
 	@$(BIN)/python benchmarks/run.py
 
+docs: $(READY) ## build the documentation site in build/site, and check its links
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@$(BIN)/python docs/_hooks/check_links.py build/site
+
 # timm comes without its dependencies: torchvision, which only its image pipelines need, has no CPU build in every
 # registry, and the others are there already. Without uv, pip does the same in more time.
 $(READY): pyproject.toml constraints.txt
@@ -49,6 +53,6 @@ $(READY): pyproject.toml constraints.txt
 		install="$(BIN)/python -m pip install -q"; \
 	fi; \
 	set -e; \
-	$$install $(FIND_LINKS) -c constraints.txt -e ".[all,dev]"; \
+	$$install $(FIND_LINKS) -c constraints.txt -e ".[all,dev,docs]"; \
 	$$install -c constraints.txt --no-deps timm
 	@touch $@

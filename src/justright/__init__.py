@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from justright.checking import check
+    from justright.report.comparison import compare
     from justright.report.report import Report
 
-__all__ = ["Report", "__version__", "check"]
+__all__ = ["Report", "__version__", "check", "compare"]
 
 __version__ = "0.1.0.dev0"
 
-_HOME = {"check": "justright.checking", "Report": "justright.report.report"}
+_HOME = {
+    "check": "justright.checking",
+    "compare": "justright.report.comparison",
+    "Report": "justright.report.report",
+}
 """Where each public name lives; loaded at its first use, so that importing justright stays quick."""
 
 

@@ -26,6 +26,7 @@ def check(
     batch: Any = None,  # noqa: ANN401
     *,
     loss: Any = None,  # noqa: ANN401
+    optimizer: Any = None,  # noqa: ANN401
     batches: Iterable[Any] | None = None,
     device: str | None = None,
     title: str | None = None,
@@ -49,6 +50,10 @@ def check(
     loss
         A callable of (output, target), or a name: ``"cross_entropy"``, ``"mse"`` … Without one it is chosen: by the
         target's dtype, else the model's own ``output.loss``, else a fixed random direction at the output.
+    optimizer
+        A `torch.optim.Optimizer` over the model's parameters, whose state comes back as well; a callable from
+        parameters to one; or a name and a rate such as ``"adamw:3e-4"``. One step of it is taken on the first batch and
+        undone. Without one it is chosen by the kind of network, and what it shows is at most worth a note.
     batches
         Several batches of one structure in place of one; statistics are those of all their elements.
     device
@@ -88,7 +93,15 @@ def check(
         raise InputError("no batches", where="batches", expected="at least one batch", try_="check(model, batch)")
     adapter = adapter_of(model)
     jobs = [
-        adapter.prepare(model, _spec(each), loss, device=device, initializers=initializers, notes=tuple(notes))
+        adapter.prepare(
+            model,
+            _spec(each),
+            loss,
+            device=device,
+            initializers=initializers,
+            notes=tuple(notes),
+            optimizer=optimizer,
+        )
         for each in given
     ]
     return _examine(adapter, jobs, title, progress or (lambda *_: None), chosen=loss is None)
@@ -100,6 +113,7 @@ def check_target(target: Target, *, device: str | None = None, progress: Progres
         target.model,
         target.batch,
         loss=target.loss,
+        optimizer=target.optimizer,
         device=device,
         title=target.title or None,
         initializers=target.initializers,
@@ -123,9 +137,28 @@ def _examine(adapter: Adapter, jobs: list[Job], title: str | None, progress: Pro
     ran: list[Ran] = []
     findings, unjudged = diagnose(Case(measured.graph, measured.profile), tell=ran.append)
     notes = (*jobs[0].notes, *([f"loss, since none was given: {measured.scored}"] if chosen else []))
-    coverage = replace(_coverage(measured, (*unjudged, *untraced), notes), diagnostics=tuple(ran))
-    facts = {**jobs[0].facts, "loss": measured.scored, "seconds": f"{time.perf_counter() - began:.2f}"}
+    coverage = replace(
+        _coverage(measured, (*unjudged, *untraced), (*notes, *_stepped(measured))), diagnostics=tuple(ran)
+    )
+    facts = {
+        **jobs[0].facts,
+        "loss": measured.scored,
+        **_optimizer(measured),
+        "seconds": f"{time.perf_counter() - began:.2f}",
+    }
     return Report(title or facts["model"], measured.graph, measured.profile, findings, coverage, facts)
+
+
+def _optimizer(measured: Measurement) -> dict[str, str]:
+    step = measured.profile.step
+    return {"optimizer": step.optimizer + ("" if step.given else " (chosen)")} if step and step.optimizer else {}
+
+
+def _stepped(measured: Measurement) -> tuple[str, ...]:
+    step = measured.profile.step
+    if step is None or step.given or step.untaken:
+        return ()
+    return (f"optimizer, since none was given: {step.optimizer}, {step.why}",)
 
 
 def _traced(adapter: Adapter, job: Job) -> tuple[Graph | None, tuple[Gap, ...]]:

@@ -179,3 +179,28 @@ def test_names_are_data(name):
     report = jr.check(model, X)
     assert f"{name}/linear" in report.profile.by_name
     assert f"{name}.weight" in report.profile.parameter
+
+
+class Undefined(torch.autograd.Function):
+    """Hands on its input, and says of its gradient that there is none."""
+
+    @staticmethod
+    def forward(_ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(_ctx, _gradient):
+        return None
+
+
+def test_an_undefined_gradient_is_no_gradient():
+    """Autograd calls hooks with None where a backward leaves zeros unwritten."""
+
+    def forward(self, x):
+        inner = self.inner(x)
+        return self.lin(inner.detach()) + Undefined.apply(inner)
+
+    report = jr.check(Does(forward), X)
+    site = next(record for record in report.profile.sites if record.name == "inner.1/tanh")
+    assert site.gradient is None
+    assert report.profile.parameter["lin.weight"].gradient is not None

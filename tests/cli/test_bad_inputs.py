@@ -137,7 +137,7 @@ def test_a_refused_check_leaves_no_file(folder, checked, refused):
     assert sorted(each for each in os.listdir() if each != "__pycache__") == before  # noqa: PTH208
 
 
-@pytest.mark.parametrize("arguments", [["check"], ["check", "a", "b"], ["check", "a", "--fail-on", "note"], ["chek"]])
+@pytest.mark.parametrize("arguments", [["check"], ["check", "a", "--fail-on", "note"], ["chek"]])
 def test_usage_error(arguments, run):
     result = run(*arguments)
     assert result.exit_code == 2

@@ -125,7 +125,8 @@ def constant(job, loss):
         return 1.0
     if target.dtype.is_floating_point:
         mean = target.mean(0).expand_as(target)
-        compare = torch.nn.functional.binary_cross_entropy if loss == "bce" else torch.nn.functional.mse_loss
+        logs = str(loss).startswith("bce")
+        compare = torch.nn.functional.binary_cross_entropy if logs else torch.nn.functional.mse_loss
         return float(compare(mean, target))
     share = torch.bincount(target[target >= 0].flatten()) / (target >= 0).sum()
     return float(torch.special.entr(share).sum())
@@ -138,9 +139,16 @@ def optimizer_of(name, step, parameters):
 
 
 def losses_of(job, optimizer):
-    """Train, and yield the loss of every step; one that is not finite, or without a gradient, is the last."""
+    """Train, and yield the loss of every step; one that is not finite, or without a gradient, is the last.
+
+    A step that PyTorch refuses, as it does labels that do not exist, has no loss.
+    """
     for _ in range(STEPS):
-        loss = job.score(job.model(*job.args, **job.kwargs))
+        try:
+            loss = job.score(job.model(*job.args, **job.kwargs))
+        except (IndexError, RuntimeError):
+            yield math.nan
+            return
         yield float(loss.detach())
         if not math.isfinite(float(loss.detach())) or not loss.requires_grad:
             return
@@ -167,8 +175,8 @@ def trained(network, name, make):
         job.model.train()
         optimizer = make([each for each in job.model.parameters() if each.requires_grad])
         losses = list(losses_of(job, optimizer))
-    # Where the best constant is not known, the loss at the start stands for it.
-    unit = losses[0] if callable(loss) else constant(job, loss)
+    # Where the best constant is not known, or is right always, the loss at the start stands for it.
+    unit = losses[0] if callable(loss) else constant(job, loss) or losses[0]
     return Run(name, optimizer.param_groups[0]["lr"], tuple(loss / unit for loss in losses))
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from justright.core.coverage import Coverage, Gap
+from justright.core.coverage import Coverage, Gap, Ran
+from justright.core.data import RANGES, DataRecord
+from justright.core.edges import EdgeRecord
 from justright.core.findings import Evidence, Finding, Severity
 from justright.core.graph import Graph, GraphBuilder, Parameter, Role
+from justright.core.information import AttentionStatistics, RelationStatistics, RoutingStatistics
 from justright.core.profile import ParameterRecord, Profile, SiteRecord, TensorStatistics, UnitStatistics
+from justright.core.step import StepRecord
 from justright.report import Report
 
 Law = Callable[[int], float]
@@ -32,7 +39,18 @@ def statistics(rms: float, count: int = 512) -> TensorStatistics:
     """Statistics of a tensor whose RMS is this number."""
     bad = 0 if math.isfinite(rms) else count
     inf = bad if math.isinf(rms) else 0
-    return TensorStatistics(count, 0.0, rms, rms, 3 * rms, rms / 100, float(rms == 0), nan=bad - inf, positive_inf=inf)
+    return TensorStatistics(
+        count, 0.0, rms, rms, 3 * rms, rms / 100, float(rms == 0),
+        nan=bad - inf, positive_inf=inf, histogram=histogram(rms, count),
+    )  # fmt: skip
+
+
+def histogram(rms: float, count: int) -> tuple[tuple[int, int], ...]:
+    """One element at a hundredth of the RMS, one at three times it, the others at it; nothing if it is no number."""
+    if not 0 < rms < math.inf:
+        return ()
+    values = [rms / 100, *[rms] * (count - 2), 3 * rms]
+    return tuple(sorted(Counter(math.frexp(value)[1] - 1 for value in values).items()))
 
 
 def network(
@@ -85,10 +103,38 @@ def _profile(graph: Graph, records: dict[int, SiteRecord]) -> Profile:
     return Profile(named, weights, loss=0.5)
 
 
+def example(kind: Any) -> Any:
+    """One value of a type; a record has every part that it may have."""
+    origin, arguments = get_origin(kind), [each for each in get_args(kind) if each is not type(None)]
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{field.name: example(hints[field.name]) for field in fields(kind)})
+    if origin is tuple:
+        return tuple(example(each) for each in arguments if each is not ...)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return {example(arguments[0]): example(arguments[1])}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return next(iter(kind))
+    return example(arguments[0]) if arguments else {float: 0.5, int: 1, bool: True, str: "text"}[kind]
+
+
+def complete(profile: Profile) -> Profile:
+    """The same profile with every record that an examination may add, on its last site and on the whole."""
+    *sites, last = profile.sites
+    kinds = {
+        "edge": EdgeRecord, "relation": RelationStatistics, "attention": AttentionStatistics,
+        "routing": RoutingStatistics,
+    }  # fmt: skip
+    last = replace(last, **{name: example(kind) for name, kind in kinds.items()})
+    data = replace(example(DataRecord), beyond=dict.fromkeys(RANGES, 0.5))
+    return replace(profile, sites=(*sites, last), data=(data,), step=example(StepRecord))
+
+
 def coverage_of(profile: Profile, gaps: tuple[Gap, ...] = (), assumptions: tuple[str, ...] = ()) -> Coverage:
     """Ledger of a profile in which every site has both statistics."""
     sites, parameters = len(profile.sites), len(profile.parameters)
-    return Coverage(sites, sites, sites, sites, sites, sites, parameters, parameters, gaps, assumptions)
+    ran = (Ran("JR103", "vanishing-gradient", 0.001),)
+    return Coverage(sites, sites, sites, sites, sites, sites, parameters, parameters, gaps, assumptions, ran)
 
 
 CONTEXT = {
@@ -118,6 +164,7 @@ def vanishing(depth: int = 50, growth: float = 0.7) -> Report:
     graph, profile = network(
         depth, lambda at: growth**at, lambda at: growth ** (depth - at) * 1e-2, module=lambda at: f"blocks.{at}.mlp"
     )
+    profile = complete(profile)
     sites = tuple(f"blocks.{at}.mlp/linear" for at in range(1, depth // 2 + 1))
     note = Finding(
         "JR301", "identical-units", Severity.NOTE, "blocks.3.mlp.bias", "64 equal values", "values that differ",

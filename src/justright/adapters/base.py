@@ -7,17 +7,19 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from justright.core.data import DataSummary
 from justright.core.edges import EdgeRecord
 from justright.core.graph import Graph, Initializer
+from justright.core.step import StepRecord
 from justright.core.zones import Zones
 from justright.errors import BackendError, ModelError
+from justright.statistics.relations import AttentionSums, RelationSums, RoutingSums
 from justright.statistics.summary import Summary
 from justright.statistics.units import UnitCounts
 
-__all__ = ["Adapter", "Job", "Observation", "Score", "Target", "Watch", "adapter_of", "load_adapter"]
+__all__ = ["Adapter", "Job", "Observation", "Places", "Score", "Target", "Watch", "adapter_of", "load_adapter"]
 
 ADAPTERS: Mapping[str, str] = {"torch": "justright.adapters.torch"}
 """Framework, as it is imported, to the package that serves it."""
@@ -84,6 +86,8 @@ class Job:
         Assumptions made on the user's behalf, each a sentence.
     initializers
         Initializer of each parameter, where recorded.
+    optimizer
+        The optimizer whose step is tried, in the framework's own terms; ``None`` to choose one for the network.
     """
 
     model: Any
@@ -94,6 +98,26 @@ class Job:
     target: Any = None
     notes: tuple[str, ...] = ()
     initializers: Mapping[str, Initializer] = field(default_factory=dict)
+    optimizer: Any = None
+
+
+class Places(NamedTuple):
+    """How the axes of a site lie.
+
+    Parameters
+    ----------
+    examples
+        Axis along which the examples of the batch lie, of length ``outer * number of examples * inner``.
+    outer, inner
+        How much of what comes before and after the examples is folded into that axis.
+    units
+        Axis of the units; all others are positions.
+    """
+
+    examples: int
+    outer: int
+    inner: int
+    units: int
 
 
 @dataclass(frozen=True)
@@ -106,10 +130,22 @@ class Watch:
         Site → its unit axis and the flat parts of its function.
     edges
         Sites whose distance to the edge of a function's domain is wanted.
+    relations
+        Sites whose examples, positions and units are to be compared.
+    attention
+        Outputs of softmaxes whose rows are to be summarized → their axis.
+    routing
+        Scores of routers → how many experts each token is sent to.
+    step
+        Whether to take one step of the optimizer, and undo it.
     """
 
     units: Mapping[int, tuple[int, Zones]] = field(default_factory=dict)
     edges: frozenset[int] = frozenset()
+    relations: Mapping[int, Places] = field(default_factory=dict)
+    attention: Mapping[int, int] = field(default_factory=dict)
+    routing: Mapping[int, int] = field(default_factory=dict)
+    step: bool = False
 
 
 @dataclass
@@ -126,6 +162,11 @@ class Observation:
     scored: str = ""
     data: dict[str, DataSummary] = field(default_factory=dict)
     edges: dict[int, EdgeRecord] = field(default_factory=dict)
+    same: dict[str, str] = field(default_factory=dict)
+    relations: dict[int, RelationSums] = field(default_factory=dict)
+    attention: dict[int, AttentionSums] = field(default_factory=dict)
+    routing: dict[int, RoutingSums] = field(default_factory=dict)
+    step: StepRecord | None = None
 
 
 class Adapter(Protocol):
@@ -142,6 +183,7 @@ class Adapter(Protocol):
         device: str | None = None,
         initializers: Mapping[str, Initializer] | None = None,
         notes: Sequence[str] = (),
+        optimizer: Any = None,  # noqa: ANN401
     ) -> Job:
         """Check model, batch and loss, decide how they go together, and say what was assumed."""
         ...

@@ -8,6 +8,7 @@ import typer
 
 from justright import __version__
 from justright.cli.check import check
+from justright.cli.compare import compare
 from justright.cli.explain import explain
 
 __all__ = ["app"]
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(check)
+app.command()(compare)
 app.command()(explain)
 
 

@@ -15,7 +15,7 @@ from justright.errors import CatalogueError
 if TYPE_CHECKING:
     from justright.diagnostics.base import Diagnostic
 
-__all__ = ["explain"]
+__all__ = ["explain", "manual_page"]
 
 
 def explain(
@@ -49,10 +49,21 @@ def _found(wanted: str) -> Diagnostic:
     )
 
 
+def manual_page(entry: Diagnostic) -> str:
+    """Return the page of a diagnostic as it is printed, in Markdown.
+
+    Parameters
+    ----------
+    entry
+        Which one.
+    """
+    return f"# {entry.code} {entry.name}\n\n{entry.page.strip()}\n"
+
+
 def _print_page(entry: Diagnostic) -> None:
     from rich.markdown import Markdown
 
-    page = f"# {entry.code} {entry.name}\n\n{entry.page.strip()}\n"
+    page = manual_page(entry)
     with silenced_pipe(sys.stdout):
         console = console_on(sys.stdout)
         if console.is_terminal:

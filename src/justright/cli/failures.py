@@ -18,7 +18,7 @@ from justright.cli.codes import COULD_NOT_CHECK, INTERRUPTED, PIPE_CLOSED
 from justright.errors import JustRightError
 from justright.report.text import printable
 
-__all__ = ["guarded", "silenced_pipe", "user_line"]
+__all__ = ["guarded", "silenced_pipe", "tell", "user_line"]
 
 LONGEST = 2000
 """Characters of a message of somebody else's exception that are shown."""
@@ -51,10 +51,23 @@ def guarded(*, debug: bool) -> Iterator[None]:
         if isinstance(error, BrokenPipeError) and not sys.stdout.isatty():
             _drop_output(sys.stdout)
             raise typer.Exit(PIPE_CLOSED) from None
-        if debug:
-            _show_traceback(error)
-        _say(str(error) if isinstance(error, JustRightError) else _unexpected(error), label="error")
+        tell(error, debug=debug)
         raise typer.Exit(COULD_NOT_CHECK) from None
+
+
+def tell(error: Exception, *, debug: bool) -> None:
+    """Say on standard error what went wrong.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    debug
+        Whether to show the traceback as well.
+    """
+    if debug:
+        _show_traceback(error)
+    _say(str(error) if isinstance(error, JustRightError) else _unexpected(error), label="error")
 
 
 @contextmanager

@@ -13,11 +13,13 @@ Tell = Callable[[str, int, int], None]
 
 
 @contextmanager
-def progress_bar(*, wanted: bool = True) -> Iterator[Tell | None]:
+def progress_bar(label: str = "", *, wanted: bool = True) -> Iterator[Tell | None]:
     """Yield a function to be told of progress, or ``None`` if standard error is no terminal.
 
     Parameters
     ----------
+    label
+        What stands before the stage, such as which of several models it is.
     wanted
         Whether to show a bar at all.
     """
@@ -25,10 +27,12 @@ def progress_bar(*, wanted: bool = True) -> Iterator[Tell | None]:
         yield None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     # What is printed meanwhile belongs on standard output, so the bar must not take it over.
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task("", total=None)
-        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)
+        lead = f"{escape(label)} " if label else ""
+        yield lambda stage, done, total: bar.update(task, description=lead + stage, completed=done, total=total)

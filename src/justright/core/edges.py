@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from justright.core.graph import Graph, Node
-from justright.core.vocabulary import Kind
 
 __all__ = ["POLES", "TALL", "EdgeRecord", "edge_sites", "pole_of", "summarize_edge"]
 
@@ -28,6 +27,9 @@ POLES = {
 
 TALL = {"exp": 1.0, "expm1": 1.0, "sinh": 1.0, "cosh": 1.0, "exp2": math.log(2.0)}
 """Operators that overflow, and nats of output that one unit of input makes."""
+
+PROBABLE = frozenset({"binary_cross_entropy", "nll_loss"})
+"""Losses of probabilities or of their logarithms."""
 
 SHOWN = 4
 """Examples that are shown of those nearest to an edge."""
@@ -90,17 +92,19 @@ def pole_of(node: Node) -> int | None:
 def edge_sites(graph: Graph) -> frozenset[int]:
     """Return the sites whose distance to an edge is worth a look: tensors, differentiable, before such a function.
 
-    The outputs that a loss of probabilities reads are among them, since it is defined on [0, 1] alone.
+    What a loss of probabilities reads is among them, since it is defined on [0, 1] alone; what a log-softmax has made
+    is not, since it is in range, and large.
     """
     return frozenset(site for node in graph.nodes for site in _edges(graph, node))
 
 
 def _edges(graph: Graph, node: Node) -> Iterator[int]:
-    sites = [pole_of(node), node.operand("input") if node.op in TALL else None]
-    sites += [node.operand("input")] if node.kind is Kind.LOSS else []
+    sites = [pole_of(node), node.operand("input") if node.op in TALL or node.op in PROBABLE else None]
     for site in sites:
         if site is not None and graph.sites[site].differentiable and not graph.parameter_only[site]:
-            yield site
+            made = graph.producer(graph.root(site))
+            if node.op not in PROBABLE or made is None or made.op != "log_softmax":
+                yield site
 
 
 def summarize_edge(values: np.ndarray) -> EdgeRecord:
@@ -115,18 +119,23 @@ def summarize_edge(values: np.ndarray) -> EdgeRecord:
     finite = np.isfinite(rows)
     if not finite.any():
         return EdgeRecord(math.nan, math.nan, math.nan)
-    near = np.where(finite, np.abs(rows), math.inf)
-    high = np.where(finite, rows, -math.inf)
-    columns, tops = near.argmin(1), high.argmax(1)
-    by_near = np.argsort(near.min(1), kind="stable")[:SHOWN]
-    by_high = np.argsort(-high.max(1), kind="stable")[:SHOWN]
+    whole = bool(finite.all())
+    near = np.abs(rows) if whole else np.where(finite, np.abs(rows), math.inf)
+    high = rows if whole else np.where(finite, rows, -math.inf)
+    examples = np.arange(len(rows))
+    least, most = near[examples, columns := near.argmin(1)], high[examples, tops := high.argmax(1)]
     return EdgeRecord(
-        float(np.where(finite, rows, math.inf).min()),
-        float(high.max()),
-        float(near.min()),
-        tuple((int(row), float(rows[row, columns[row]])) for row in by_near if finite[row].any()),
-        tuple((int(row), float(rows[row, tops[row]])) for row in by_high if finite[row].any()),
+        float(rows.min() if whole else np.where(finite, rows, math.inf).min()),
+        float(most.max()),
+        float(least.min()),
+        tuple((int(row), float(rows[row, columns[row]])) for row in _first(least) if math.isfinite(least[row])),
+        tuple((int(row), float(rows[row, tops[row]])) for row in _first(-most) if math.isfinite(most[row])),
     )
+
+
+def _first(values: np.ndarray) -> np.ndarray:
+    """Return the examples with the smallest of these values."""
+    return np.argsort(values, kind="stable")[:SHOWN]
 
 
 def _plain(value: float) -> float | str:

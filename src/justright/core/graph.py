@@ -15,10 +15,24 @@ from typing import Any
 
 from justright.core.vocabulary import Kind, kind_of
 
-__all__ = ["Graph", "GraphBuilder", "Initializer", "Node", "Operand", "Parameter", "ParameterUse", "Role", "Site"]
+__all__ = [
+    "NEVER_FILLED",
+    "Graph",
+    "GraphBuilder",
+    "Initializer",
+    "Node",
+    "Operand",
+    "Parameter",
+    "ParameterUse",
+    "Role",
+    "Site",
+]
 
 FLOATING = ("float", "bfloat", "complex")
 """Prefixes of the dtype names whose values are signals."""
+
+NEVER_FILLED = "empty"
+"""Name of the initializer of a parameter that was made without values and that no call has written to since."""
 
 TRANSPARENT = (Kind.VIEW, Kind.CAST)
 """Kinds that hand on every element unchanged."""

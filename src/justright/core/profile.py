@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from justright.core.data import DataRecord
+from justright.core.edges import EdgeRecord
+from justright.core.information import AttentionStatistics, RelationStatistics, RoutingStatistics
+
+if TYPE_CHECKING:  # its module imports this one
+    from justright.core.step import StepRecord
 
 __all__ = [
     "ParameterRecord",
@@ -126,6 +133,14 @@ class SiteRecord:
         RMS over that of the first floating-point input of the model, ``nan`` if it has none.
     depth
         Number of weights before it on the longest path.
+    edge
+        How near it came to the edge of the domain of a function that reads it, where there is one.
+    relation
+        How far examples, positions and units differ, where weights read it or the network starts from it.
+    attention
+        How sharply it chooses, where this is a softmax over positions.
+    routing
+        Which experts it chooses, where these are a router's scores.
     """
 
     name: str
@@ -141,6 +156,10 @@ class SiteRecord:
     gain: float = float("nan")
     cumulative: float = float("nan")
     depth: int = 0
+    edge: EdgeRecord | None = None
+    relation: RelationStatistics | None = None
+    attention: AttentionStatistics | None = None
+    routing: RoutingStatistics | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -158,6 +177,10 @@ class SiteRecord:
             "gain": _plain(self.gain),
             "cumulative": _plain(self.cumulative),
             "depth": self.depth,
+            "edge": self.edge.to_dict() if self.edge else None,
+            "relation": self.relation.to_dict() if self.relation else None,
+            "attention": self.attention.to_dict() if self.attention else None,
+            "routing": self.routing.to_dict() if self.routing else None,
         }
 
 
@@ -180,6 +203,8 @@ class ParameterRecord:
         Groups of output units whose incoming weights, outgoing weights and gradients are all equal.
     units
         Number of output units that were compared; 0 if the layout is not known.
+    same_as
+        Name of the first other parameter that holds exactly these values, drawn ones; empty if there is none.
     """
 
     name: str
@@ -189,6 +214,7 @@ class ParameterRecord:
     opens_after: int | None = 0
     identical: tuple[tuple[int, ...], ...] = ()
     units: int = 0
+    same_as: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -200,6 +226,7 @@ class ParameterRecord:
             "opens_after": self.opens_after,
             "identical_units": sum(len(group) for group in self.identical),
             "units": self.units,
+            "same_as": self.same_as,
         }
 
 
@@ -217,12 +244,18 @@ class Profile:
         Value of the loss; ``nan`` if there is none.
     provenance
         Whether these numbers are measured or predicted.
+    data
+        One record for every tensor of the batch, and for what a loss compares with.
+    step
+        What one step of an optimizer does; ``None`` if none was tried.
     """
 
     sites: tuple[SiteRecord, ...]
     parameters: tuple[ParameterRecord, ...] = ()
     loss: float = float("nan")
     provenance: Provenance = field(default=Provenance.MEASURED)
+    data: tuple[DataRecord, ...] = ()
+    step: StepRecord | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, SiteRecord]:
@@ -241,6 +274,8 @@ class Profile:
             "loss": _plain(self.loss),
             "sites": [record.to_dict() for record in self.sites],
             "parameters": [record.to_dict() for record in self.parameters],
+            "data": [record.to_dict() for record in self.data],
+            "step": self.step.to_dict() if self.step else None,
         }
 
     def to_pandas(self) -> Any:  # noqa: ANN401  pandas is optional, so its type cannot be named here

@@ -67,7 +67,7 @@ class _Place:
         return self.units.dead / self.units.units
 
 
-@diagnostic("JR202", "dead-units", rank=1)
+@diagnostic("JR202", "dead-units", rank=3, causes=("JR801", "JR802", "JR306", "JR304"))
 def dead_units(case: Case) -> Iterator[Finding | Gap]:
     """Yield one finding for all nonlinearities whose units are mostly dead, the worst first."""
     hit = [each for each in judged(case) if each[1].dead > WARNING * each[1].units]

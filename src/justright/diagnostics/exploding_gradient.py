@@ -55,7 +55,12 @@ from justright.diagnostics.base import Case, diagnostic
 __all__ = ["exploding_gradient"]
 
 
-@diagnostic("JR104", "exploding-gradient", rank=6)
+@diagnostic(
+    "JR104",
+    "exploding-gradient",
+    rank=9,
+    causes=("JR801", "JR304", "JR305", "JR307", "JR703", "JR102", "JR201", "JR603"),
+)
 def exploding_gradient(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the gradient grows towards the input or towards the past."""
     over_depth = gradient_growth(case)

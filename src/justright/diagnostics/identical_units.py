@@ -59,7 +59,7 @@ UNIT_BY_UNIT = frozenset({Kind.POINTWISE, Kind.CAST})
 """Kinds that treat all units of a layer alike."""
 
 
-@diagnostic("JR301", "identical-units", rank=0)
+@diagnostic("JR301", "identical-units", rank=1)
 def identical_units(case: Case) -> Iterator[Finding | Gap]:
     """Yield one finding for all hidden layers with units that stay identical, the worst first."""
     hidden = [(record, layer) for layer in case.layers if layer.hidden for record in _records(case, layer)]

@@ -78,7 +78,12 @@ UNREAD = _Absence(
 )
 
 
-@diagnostic("JR303", "no-gradient", rank=8)
+@diagnostic(
+    "JR303",
+    "no-gradient",
+    rank=10,
+    causes=("JR803", "JR306", "JR301", "JR302", "JR702", "JR202", "JR201", "JR603", "JR101", "JR103"),
+)
 def no_gradient(case: Case) -> Iterator[Finding]:
     """Yield a finding for each reason for which parameters get no gradient."""
     trainable = [record for record in case.profile.parameters if record.trainable]

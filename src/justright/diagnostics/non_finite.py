@@ -55,7 +55,12 @@ TRIES = {
 """Remedy by the operator that made the value."""
 
 
-@diagnostic("JR401", "non-finite", rank=7)
+@diagnostic(
+    "JR401",
+    "non-finite",
+    rank=13,
+    causes=("JR803", "JR801", "JR306", "JR702", "JR304", "JR307", "JR703", "JR102", "JR104"),
+)
 def non_finite(case: Case) -> Iterator[Finding]:
     """Yield a finding for every first producer, forward first; backward only if the forward is clean."""
     bad = _harmful(case)

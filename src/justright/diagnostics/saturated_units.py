@@ -60,7 +60,7 @@ ANSWER = 0.05
 Hit = tuple[SiteRecord, UnitStatistics]
 
 
-@diagnostic("JR201", "saturated-units", rank=3)
+@diagnostic("JR201", "saturated-units", rank=5, causes=("JR801", "JR304", "JR306", "JR102"))
 def saturated_units(case: Case) -> Iterator[Finding | Gap]:
     """Yield one finding for all nonlinearities whose units are mostly saturated, the worst first."""
     hidden, gated = feeding(case), gates(case.graph)

@@ -43,7 +43,7 @@ from justright.diagnostics.base import Case, diagnostic
 __all__ = ["zero_times_zero"]
 
 
-@diagnostic("JR302", "zero-times-zero", rank=0)
+@diagnostic("JR302", "zero-times-zero", rank=1)
 def zero_times_zero(case: Case) -> Iterator[Finding]:
     """Yield a finding if two or more parameters that are zero block each other."""
     spared = excused(case)

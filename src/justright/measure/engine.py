@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from statistics import fmean
 
 from justright.adapters.base import Adapter, Job, Observation, Watch
 from justright.core.depth import depths
+from justright.core.edges import edge_sites
 from justright.core.graph import Graph, Role, Site
 from justright.core.profile import ParameterRecord, Profile, SiteRecord, TensorStatistics
 from justright.core.vocabulary import WITH_BYPRODUCTS
 from justright.errors import TraceError
 from justright.measure.merge import merged
+from justright.measure.relations import attentions, relations, routings
 from justright.measure.units import Nonlinearity, nonlinearities
 
 __all__ = ["Measurement", "measure"]
@@ -96,11 +98,17 @@ Found = tuple[Mapping[int, Nonlinearity], Observation]
 
 def _observed(adapter: Adapter, jobs: Sequence[Job], graph: Graph, progress: Progress) -> Found | None:
     places = nonlinearities(graph)
-    watch = Watch({site: (place.axis, place.zones) for site, place in places.items()})
+    watch = Watch(
+        {site: (place.axis, place.zones) for site, place in places.items()},
+        edge_sites(graph),
+        relations=relations(graph),
+        attention=attentions(graph),
+        routing=routings(graph),
+    )
     seen: list[Observation] = []
     for done, job in enumerate(jobs):
         progress("measure", done, len(jobs))
-        observation = adapter.observe(job, graph, watch)
+        observation = adapter.observe(job, graph, replace(watch, step=not done))
         if observation is None:
             return None
         seen.append(observation)
@@ -123,7 +131,8 @@ def _profile(graph: Graph, places: Mapping[int, Nonlinearity], seen: Observation
         for site in graph.floating_sites()
     )
     parameters = tuple(_parameter(graph, name, seen, opened) for name in seen.parameters)
-    return Profile(sites, parameters, fmean(seen.losses))
+    data = tuple(summary.finish(name) for name, summary in seen.data.items())
+    return Profile(sites, parameters, fmean(seen.losses), data=data, step=seen.step)
 
 
 def _is_start(site: Site, forward: Mapping[int, TensorStatistics]) -> bool:
@@ -158,6 +167,10 @@ def _record(
         gain=_ratio(rms, _input_rms(graph, site, forward)),
         cumulative=_ratio(rms, start),
         depth=depth,
+        edge=seen.edges.get(site.index),
+        relation=relation.finish() if (relation := seen.relations.get(site.index)) else None,
+        attention=attention.finish() if (attention := seen.attention.get(site.index)) else None,
+        routing=routing.finish() if (routing := seen.routing.get(site.index)) else None,
     )
 
 
@@ -194,4 +207,5 @@ def _parameter(graph: Graph, name: str, seen: Observation, opened: Mapping[str, 
         opened.get(name) if closed else 0,
         identical,
         units,
+        seen.same.get(name, ""),
     )

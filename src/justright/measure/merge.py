@@ -41,6 +41,11 @@ def merged(first: Observation, second: Observation) -> Observation:
         first.scored,
         data=_joined(first.data, second.data),
         edges=_joined(first.edges, second.edges),
+        same=first.same,
+        relations=_joined(first.relations, second.relations),
+        attention=_joined(first.attention, second.attention),
+        routing=_joined(first.routing, second.routing),
+        step=first.step,
     )
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from justright.core.formats import LOST
 from justright.report.optional import optional
+from justright.report.plots.heatmap import heatmap
 from justright.report.plots.profile import figure, in_execution_order
+from justright.report.plots.scales import window_words, windows_svg
 from justright.report.plots.svg import depth_svg
+from justright.report.precision import format_fits, loss_scales
 from justright.report.serialize import dumps
-from justright.report.text import number, plural, printable
+from justright.report.text import number, percent, plural, printable
 from justright.report.verdict import sentence
 
 with optional("jinja2"):
@@ -24,12 +30,16 @@ with optional("plotly"):
 
 if TYPE_CHECKING:
     from justright.core.findings import Evidence, Finding
+    from justright.core.profile import SiteRecord
     from justright.report.report import Report
 
-__all__ = ["page", "script_json"]
+__all__ = ["page", "rendered", "script_json"]
 
 NAMED_SITES: Final = 12
 """Sites that a finding's card names; the others are links by number, to keep the page small."""
+
+SCRIPTS: Final = ("page.js", "plots.js", "table.js", "sites.js", "profile.js", "heatmap.js", "tree.js", "report.js")
+"""Parts of the page's script, in the order in which they need each other."""
 
 
 class Card(NamedTuple):
@@ -49,22 +59,83 @@ def page(report: Report) -> str:
     report
         What to show; every text from it is escaped.
     """
-    scripts = {"plotly": _closed(get_plotlyjs()), "script": _closed(_source("report.js"))}
+    records = in_execution_order(report)
+    positions = {record.name: index for index, record in enumerate(records)}
+    scales = loss_scales(report)
+    return rendered(
+        "report.html.j2",
+        SCRIPTS,
+        _data(report, records),
+        report=report,
+        records=records,
+        positions=positions,
+        word=report.verdict,
+        sentence=sentence(report),
+        cards=[_card(finding, positions) for finding in report.findings],
+        picture=Markup(depth_svg(report)),
+        fits=format_fits(records),
+        scales=scales,
+        windows=Markup(windows_svg([(each.format.name, each.window) for each in scales])),
+        lost=LOST,
+    )
+
+
+def rendered(template: str, scripts: Iterable[str], data: Mapping[str, Any], **values: object) -> str:
+    """Return a page: a template with the style, the data, the scripts and what draws the charts.
+
+    Parameters
+    ----------
+    template
+        File name of the template.
+    scripts
+        File names of the parts of its script.
+    data
+        What the script reads.
+    **values
+        What the template reads.
+    """
+    parts = "\n".join(_source(name) for name in scripts)
+    script = _closed(f'"use strict";\n(() => {{\n{parts}}})();\n')
+    packed, digest = _plotly()
     return (
         _environment()
-        .get_template("report.html.j2")
+        .get_template(template)
         .render(
-            report=report,
-            word=report.verdict,
-            sentence=sentence(report),
-            cards=_cards(report),
-            data=script_json(figure(report)),
-            picture=Markup(depth_svg(report)),
-            policy=_policy(scripts.values()),
+            data=script_json(data),
+            policy=_policy([_digest(script), digest]),
             style=Markup(_source("report.css")),
-            **scripts,
+            plotly=Markup(packed),
+            script=script,
+            **values,
         )
     )
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """Return plotly's script compressed, and the digest by which the page's policy allows it."""
+    script = get_plotlyjs()
+    return b64encode(gzip.compress(script.encode(), mtime=0)).decode(), _digest(script)
+
+
+def _data(report: Report, records: tuple[SiteRecord, ...]) -> dict[str, Any]:
+    """Return what the page's script reads."""
+    found: dict[str, list[int]] = {}
+    for index, finding in enumerate(report.findings):
+        for name in dict.fromkeys(site for each in (finding, *finding.symptoms) for site in each.sites):
+            found.setdefault(name, []).append(index)
+    data = figure(report)
+    data["sites"]["found"] = [found.get(record.name, []) for record in records]
+    named = [(each.code, each.severity.label, each.name) for each in report.findings]
+    return {
+        **data,
+        "title": printable(report.title),
+        "findings": [
+            {"code": printable(code), "severity": severity, "name": printable(name)} for code, severity, name in named
+        ],
+        "modules": {printable(node.module): printable(node.module_type) for node in report.graph.nodes},
+        "heatmap": heatmap(records),
+    }
 
 
 def script_json(data: Mapping[str, Any]) -> Markup:
@@ -89,7 +160,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters |= {"number": number, "plural": plural, "interval": _interval}
+    environment.filters |= {"number": number, "plural": plural, "percent": percent, "interval": _interval}
+    environment.filters |= {"window": window_words, "binades": _binades, "identity": id}
     return environment
 
 
@@ -109,17 +181,15 @@ def _closed(script: str) -> Markup:
     return Markup(script.replace("</script", "<\\/script"))
 
 
-def _policy(scripts: Iterable[str]) -> str:
+def _digest(script: str) -> str:
+    return b64encode(sha256(script.encode()).digest()).decode()
+
+
+def _policy(digests: Iterable[str]) -> str:
     """Forbid the page every connection and every script but its own two; plotly compiles its WebGL code itself."""
-    digests = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     images = "img-src data: blob:"
     return f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; {images}"
-
-
-def _cards(report: Report) -> list[Card]:
-    positions = {record.name: index for index, record in enumerate(in_execution_order(report))}
-    return [_card(finding, positions) for finding in report.findings]
 
 
 def _card(finding: Finding, positions: Mapping[str, int]) -> Card:
@@ -142,3 +212,10 @@ def _interval(evidence: Evidence) -> str:
     if low is not None:
         return f"at least {number(low)}"
     return "any" if high is None else f"at most {number(high)}"
+
+
+def _binades(value: float) -> str:
+    """Write a number of binades."""
+    if math.isfinite(value):
+        return f"{value:.1f}"
+    return "all" if value > 0 else "none: not finite"

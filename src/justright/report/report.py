@@ -99,7 +99,7 @@ class Report:
         OSError
             If the file cannot be written.
         """
-        return _deliver(serialize.dumps(self.to_dict(), indent=None if path is None else 1), path)
+        return serialize.deliver(serialize.dumps(self.to_dict(), indent=None if path is None else 1), path)
 
     @overload
     def to_html(self) -> str: ...
@@ -122,7 +122,7 @@ class Report:
         """
         from justright.report.html import page
 
-        return _deliver(page(self), path)
+        return serialize.deliver(page(self), path)
 
     def to_pandas(self) -> Any:  # noqa: ANN401  pandas is optional, so its type cannot be named here
         """Return one row a site as a `pandas.DataFrame`.
@@ -171,11 +171,3 @@ class Report:
         from justright.report.notebook import fragment
 
         return fragment(self)
-
-
-def _deliver(text: str, path: str | Path | None) -> str | Path:
-    if path is None:
-        return text
-    # A lone surrogate in a file name or module name cannot be encoded; it must not cost the report.
-    Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
-    return Path(path)

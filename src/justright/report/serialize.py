@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from justright.core.graph import Graph
     from justright.report.report import Report
 
-__all__ = ["SCHEMA", "dumps", "report_data", "strict"]
+__all__ = ["SCHEMA", "deliver", "dumps", "report_data", "strict"]
 
 SCHEMA: Final = "justright.report/1"
 """Name and version of the schema; the number grows when a key changes its meaning or goes away."""
@@ -50,6 +51,28 @@ def dumps(data: object, *, indent: int | None = None) -> str:
     """
     separators = (",", ":") if indent is None else (",", ": ")
     return json.dumps(strict(data), indent=indent, separators=separators, allow_nan=False)
+
+
+def deliver(text: str, path: str | Path | None) -> str | Path:
+    """Return a text, or write it to a file and return its path.
+
+    Parameters
+    ----------
+    text
+        What to write.
+    path
+        File to write; ``None`` returns the text.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    if path is None:
+        return text
+    # A lone surrogate in a file name or module name cannot be encoded; it must not cost the report.
+    Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
+    return Path(path)
 
 
 def strict(value: object) -> Any:  # noqa: ANN401  the shape of the result is that of the argument

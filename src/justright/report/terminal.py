@@ -20,7 +20,6 @@ with optional("rich"):
     from rich.text import Text
 
 if TYPE_CHECKING:
-    from justright.core.coverage import Gap
     from justright.report.report import Report
 
 __all__ = ["TerminalReport", "plain"]
@@ -46,10 +45,13 @@ class TerminalReport:
     ----------
     report
         What to show.
+    brief
+        Whether to show the verdict and the findings alone.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, *, brief: bool = False) -> None:
         self.report = report
+        self.brief = brief
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Yield the parts from top to bottom."""
@@ -57,6 +59,8 @@ class TerminalReport:
         yield from _verdict(writer, self.report)
         for finding in self.report.findings:
             yield from _finding(writer, finding)
+        if self.brief:
+            return
         yield from _profile(writer, self.report, options.max_width)
         yield from _coverage(writer, self.report)
         yield from _context(writer, self.report)
@@ -152,13 +156,8 @@ def _coverage(writer: _Writer, report: Report) -> Iterator[RenderableType]:
         ("parameters", f"{coverage.parameters_with_gradient:,} of {coverage.parameters:,} got a gradient"),
     ]
     yield Padding(writer.parts(counts), (0, 0, 0, 2))
-    yield from _list(writer, "gaps", [_gap(gap) for gap in coverage.gaps])
+    yield from _list(writer, "gaps", [str(gap) for gap in coverage.gaps])
     yield from _list(writer, "assumptions", list(report.assumptions))
-
-
-def _gap(gap: Gap) -> str:
-    times = f" ({gap.count:,} times)" if gap.count != 1 else ""
-    return f"{gap.what}{times}: {gap.reason}" + (f"; first at {gap.where}" if gap.where else "")
 
 
 def _list(writer: _Writer, title: str, items: list[str]) -> Iterator[RenderableType]:

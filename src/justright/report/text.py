@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-__all__ = ["cells", "folded", "number", "plural", "printable", "shortened", "to_ascii"]
+__all__ = ["cells", "folded", "number", "percent", "plural", "printable", "shortened", "to_ascii"]
 
 SYMBOLS: Final = str.maketrans(
     {"→": "->", "←": "<-", "×": "x", "≥": ">=", "≤": "<=", "≈": "~", "±": "+-", "∞": "inf", "–": "-", "—": "-"}
@@ -29,6 +29,17 @@ def number(value: float) -> str:
     if value == 0 or 1e-4 <= abs(value) < 1e3:
         return f"{value:.3g}"
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e5 else f"{value:.2e}"
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage with three significant digits.
+
+    Examples
+    --------
+    >>> percent(0.01), percent(1 / 3), percent(2e-7)
+    ('1 %', '33.3 %', '2.00e-05 %')
+    """
+    return f"{number(100 * share)} %"
 
 
 def plural(count: int, noun: str) -> str:

@@ -91,9 +91,10 @@ def check_network(network: Network, seed: int = 0) -> Report:
         On a false alarm, a miss, or another name first.
     """
     model, batch, loss = network.build(seed)
-    report = check(model, batch, loss=loss)
+    report = check(model, batch, loss=loss, optimizer=network.optimizer)
     for finding in report.findings:
-        check_finding(finding, report.graph)
+        for each in (finding, *finding.symptoms):
+            check_finding(each, report.graph)
     alarms = [finding for finding in report.findings if finding.severity > Severity.NOTE]
     first = alarms[0].code if alarms else None
     told = "".join(f"\n  {each.code} {each.severity.label} {each.where}: {each.got}" for each in alarms)

@@ -155,7 +155,7 @@ def trial(network: Network, seed: int = 0) -> Trial:
         With which it is built.
     """
     model, batch, loss = network.build(seed)
-    report = check(model, batch, loss=loss)
+    report = check(model, batch, loss=loss, optimizer=network.optimizer)
     alarms = [finding for finding in report.findings if finding.severity > Severity.NOTE]
     return Trial(
         network.name,

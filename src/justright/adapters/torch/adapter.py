@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,20 +12,25 @@ from torch.func import functional_call
 
 from justright.adapters.base import Job, Observation, Target, Watch
 from justright.adapters.torch.conditions import open_form
+from justright.adapters.torch.data import data_of
 from justright.adapters.torch.execute import RealExecutor, ShapeExecutor
 from justright.adapters.torch.gradients import gradients, opening
 from justright.adapters.torch.guard import Guard, Guarding
 from justright.adapters.torch.initializers import recording_initializers
 from justright.adapters.torch.job import batch_tensors, own_tensors, prepare
-from justright.adapters.torch.losses import floating_outputs
+from justright.adapters.torch.losses import PROBE, floating_outputs
+from justright.adapters.torch.optimizers import plan_of, usual_plan
 from justright.adapters.torch.place import ModuleStack, line_of_traceback
 from justright.adapters.torch.preserve import preserved
 from justright.adapters.torch.recorder import Executor, Recorder
 from justright.adapters.torch.shapes import check_values, shapes_only, signal_to_meta
 from justright.adapters.torch.statistics import host_array, summary_of
+from justright.adapters.torch.step import Subject, step_of
+from justright.adapters.torch.twins import twins
 from justright.adapters.torch.watcher import Left, Watcher
 from justright.core.graph import Graph, Initializer, Parameter, Role
 from justright.core.layout import weight_layout
+from justright.core.step import StepRecord
 from justright.errors import ForwardError, JustRightError, LossError, TraceError
 from justright.statistics.rows import identical_rows
 
@@ -55,9 +61,12 @@ class TorchAdapter:
         device: str | None = None,
         initializers: Mapping[str, Initializer] | None = None,
         notes: Sequence[str] = (),
+        optimizer: Any = None,  # noqa: ANN401
     ) -> Job:
-        """Check model, batch and loss, and decide how they go together."""
-        return prepare(model, batch, loss, device=device, initializers=initializers, notes=notes)
+        """Check model, batch, loss and optimizer, and decide how they go together."""
+        plan = plan_of(optimizer)
+        job = prepare(model, batch, loss, device=device, initializers=initializers, notes=notes)
+        return replace(job, optimizer=plan)
 
     def recording_initializers(self) -> AbstractContextManager[Callable[[Any], Mapping[str, Initializer]]]:
         """Record initializers while a model is built."""
@@ -97,6 +106,7 @@ class TorchAdapter:
             parameters = dict(job.model.named_parameters())  # those of now: a forward may add some
             watcher = Watcher(graph, watch, guard.before_write)
             _look_at_leaves(watcher, graph, job)
+            watcher.seen.data.update(data_of(batch_tensors(job)))
             try:
                 with open_form(), watcher:
                     loss = _forward(job, ModuleStack(job.model))[1]
@@ -107,7 +117,9 @@ class TorchAdapter:
             _look_at_parameters(watcher, graph, parameters, found)
             watcher.seen.losses.append(float(loss.detach()))
             watcher.seen.scored = job.score.used
-            return watcher.seen
+        if watch.step:
+            watcher.seen.step = _step(job, graph, watcher.seen, found)
+        return watcher.seen
 
     def opening(self, job: Job, names: Sequence[str], steps: int) -> Mapping[str, int]:
         """Say after how many small steps of the other parameters these get a gradient."""
@@ -119,6 +131,20 @@ ADAPTER = TorchAdapter()
 
 def _tensors(job: Job) -> list[torch.Tensor]:
     return [tensor for _, tensor in batch_tensors(job)]
+
+
+def _step(job: Job, graph: Graph, seen: Observation, found: Mapping[str, torch.Tensor]) -> StepRecord:
+    """Take one step of the optimizer with these gradients, and undo it."""
+    plan = job.optimizer or usual_plan(graph)
+    if seen.scored == PROBE:
+        return StepRecord("", plan.given, untaken="no loss was given, and a random direction has no minimum")
+
+    @contextmanager
+    def run() -> Iterator[torch.Tensor]:
+        with preserved(job.model, _tensors(job)) as guard, open_form(), Guarding(guard):
+            yield _forward(own_tensors(job), ModuleStack(job.model))[1]
+
+    return step_of(Subject(job.model, _tensors(job), run, seen.losses[-1], found), plan)
 
 
 def _trial(job: Job, parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -235,3 +261,4 @@ def _look_at_parameters(
         if layout is not None:
             values, slopes = host_array(parameter), host_array(found[name])
             seen.identical[name] = (values.shape[layout.outputs], identical_rows(values, slopes, layout.outputs))
+    seen.same = twins(parameters, seen.parameters)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from justright.adapters.torch.calls import Func, Schema, tensors_in, tensors_out
+from justright.adapters.torch.data import in_range
 from justright.adapters.torch.place import user_line
 from justright.errors import DataDependentError, TraceError
 
@@ -132,7 +133,7 @@ class RealExecutor:
 
     def run(self, func: Func, _schema: Schema, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
         """Execute one call for real."""
-        return func(*args, **kwargs)
+        return func(*in_range(func, args), **kwargs)
 
     def invisible(self, _func: Func, _args: tuple[Any, ...], _kwargs: Mapping[str, Any]) -> bool:
         """Say that every call is there."""

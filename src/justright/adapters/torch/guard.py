@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from justright.adapters.torch.calls import Func, schema_of, tensors_written
+from justright.adapters.torch.data import in_range
 from justright.adapters.torch.mode import EagerMode
 
 __all__ = ["Guard", "Guarding", "memory_of", "real"]
@@ -42,7 +43,7 @@ class Guard:
 
 
 class Guarding(EagerMode):
-    """Tells a guard of every write, and does nothing else, while it is the active dispatch mode."""
+    """Tells a guard of every write, and keeps indices in range, while it is the active dispatch mode."""
 
     def __init__(self, guard: Guard) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class Guarding(EagerMode):
     ) -> Any:  # noqa: ANN401
         """Run one call."""
         self._guard.before_write(tensors_written(schema_of(func), args, kwargs or {}))
-        return func(*args, **(kwargs or {}))
+        return func(*in_range(func, args), **(kwargs or {}))
 
 
 def memory_of(tensor: torch.Tensor) -> int:

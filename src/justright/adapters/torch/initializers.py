@@ -14,7 +14,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from justright.adapters.torch.calls import Func, attributes, schema_of, tensors_in, tensors_written
 from justright.adapters.torch.mode import EagerMode
 from justright.adapters.torch.place import user_line
-from justright.core.graph import Initializer
+from justright.core.graph import NEVER_FILLED, Initializer
 
 __all__ = ["recording_initializers"]
 
@@ -33,8 +33,10 @@ FACTORIES: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "rand": ("uniform", {"from": 0.0, "to": 1.0}),
     "zeros": ("zeros", {}),
     "ones": ("ones", {}),
+    "empty": (NEVER_FILLED, {}),
+    "empty_strided": (NEVER_FILLED, {}),
 }
-"""Calls that make a tensor with its values, by base name; their forms ``new_…`` and ``…_like`` too."""
+"""Calls that make a tensor with its values, or without any, by base name; their forms ``new_…`` and ``…_like`` too."""
 
 COPIES = frozenset(("clone", "_to_copy", "copy_"))
 """Calls that hand on all values of one tensor, by base name."""
@@ -106,7 +108,8 @@ class _FillRecorder(EagerMode):
     def _fill(self, tensor: torch.Tensor, made: Initializer) -> None:
         """Note a fill; a constant in a part of a tensor, such as the row for padding, leaves the rest what it was."""
         part = tensor.numel() * tensor.element_size() < tensor.untyped_storage().nbytes()
-        if not (part and made.name in CONSTANTS and self._known(tensor)):
+        known = self._known(tensor)
+        if not (part and made.name in CONSTANTS and known and known.name != NEVER_FILLED):
             self._set(tensor, made)
 
 

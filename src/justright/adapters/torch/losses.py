@@ -59,6 +59,9 @@ LOSSES: Final[dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] =
 }
 """Losses of (output, target) by name."""
 
+REFUSING = ("cross_entropy", "bce", "bce_with_logits")
+"""Losses that refuse integers of the output's own shape, such as one-hot classes."""
+
 OWN = "the model's own (output.loss)"
 PROBE = "a fixed random direction of unit norm at the output"
 
@@ -120,13 +123,35 @@ def scoring(loss: Any, target: Any, batch: Any) -> Score:  # noqa: ANN401
     if callable(loss):
         against = batch if target is None else target
         name = getattr(loss, "__name__", type(loss).__name__)
-        return Score(lambda output: (_scalar(loss(output, against)), name))
+        return Score(lambda output: (_scalar(_scored(loss, output, against)), name))
     if loss is not None and not isinstance(loss, str):
         raise LossError(_described(loss), where="loss", expected=f"a callable or one of {', '.join(LOSSES)}")
     if loss is None and target is None:
         return Score(_own_or_probe)
     name = loss or ("mse" if target.dtype.is_floating_point else "cross_entropy")
     return _named(name, target, "" if loss else " (chosen by the target's dtype)")
+
+
+def _readable(output: Any, target: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+    """Return the target as a loss of scores takes it: integers of the output's own shape are shares of classes.
+
+    PyTorch refuses them; the run goes on with them as floating-point numbers, and a diagnostic tells.
+    """
+    scores = main_output(output)
+    refused = not target.dtype.is_floating_point and target.shape == scores.shape and scores.dim() > 1
+    return target.to(scores.dtype) if refused else target
+
+
+def _as_it_is(_output: Any, target: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+    return target
+
+
+def _scored(loss: Callable[..., Any], output: Any, against: Any) -> Any:  # noqa: ANN401
+    """Compute a loss of the user's; PyTorch's own classification losses get a target that they do not refuse."""
+    refusing = torch.nn.CrossEntropyLoss | torch.nn.BCELoss | torch.nn.BCEWithLogitsLoss
+    if isinstance(loss, refusing) and isinstance(against, torch.Tensor):
+        return loss(output, _readable(output, against))
+    return loss(output, against)
 
 
 def _named(name: str, target: Any, note: str) -> Score:  # noqa: ANN401
@@ -138,7 +163,8 @@ def _named(name: str, target: Any, note: str) -> Score:  # noqa: ANN401
             f"{name!r} without a target", where="loss", expected="something to compare the output with",
             try_="give the batch as (inputs, target)",
         )  # fmt: skip
-    return Score(lambda output: (_scalar(LOSSES[name](main_output(output), target)), name + note))
+    read = _readable if name in REFUSING else _as_it_is
+    return Score(lambda output: (_scalar(LOSSES[name](main_output(output), read(output, target))), name + note))
 
 
 def _own_or_probe(output: Any) -> tuple[torch.Tensor, str]:  # noqa: ANN401

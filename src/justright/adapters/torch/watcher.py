@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from justright.adapters.base import Observation, Watch
 from justright.adapters.torch.calls import Func, schema_of, tensors_in, tensors_made
+from justright.adapters.torch.data import edge_of, in_range, summarize
 from justright.adapters.torch.mode import EagerMode
 from justright.adapters.torch.recorder import UNCOUNTED
+from justright.adapters.torch.relations import attention_of, copies_of, relation_of, routing_of
 from justright.adapters.torch.statistics import GradientMemo, summary_of, units_of
 from justright.adapters.torch.threads import lend_threads
 from justright.core.graph import Graph, Node, Role
@@ -34,6 +36,9 @@ class _Call:
     outputs: list[tuple[int, int]] = field(default_factory=list)
     reads: list[tuple[int, int]] = field(default_factory=list)
     derived: set[int] = field(default_factory=set)
+    edges: list[tuple[int, int]] = field(default_factory=list)
+    target: tuple[int, int, int | None] | None = None
+    attention: int | None = None
 
 
 class Watcher(EagerMode):
@@ -69,6 +74,7 @@ class Watcher(EagerMode):
 
     def look(self, tensor: torch.Tensor, site: int) -> None:
         """Summarize a tensor as this site's forward value."""
+        self._relate(tensor, site)
         if site in self._watch.units:
             axis, zones = self._watch.units[site]
             self.seen.forward[site], self.seen.units[site] = units_of(tensor, axis, zones)
@@ -106,18 +112,22 @@ class Watcher(EagerMode):
             self._before_write(written)
             self._memo.forget(written)
         if not self._forward or func in UNCOUNTED:
-            return func(*args, **kwargs)
+            return func(*in_range(func, args), **kwargs)
         self._settle()
         call = self._plan.get(self._next)
         if self._next >= self._graph.calls or (call and call.native != schema.native):
             expected = call.native if call else "the end of the forward"
             raise Left(schema.native, where=f"call {self._next}", expected=expected)
         self._next += 1
-        if call and call.reads:
-            self._look_at_reads(call, [tensor for _, tensor in tensors_in(schema, args, kwargs)])
-        result = func(*args, **kwargs)
+        if call and (call.reads or call.edges or call.target):
+            tensors = [tensor for _, tensor in tensors_in(schema, args, kwargs)]
+            self._look_at_reads(call, tensors)
+            self._look_closer(call, tensors)
+        result = func(*in_range(func, args), **kwargs)
         if call and call.outputs:
             self._look_at_outputs(call, tensors_made(schema, args, kwargs, result))
+            if call.attention is not None:
+                self._attend(call.attention, args[0], result)
         return result
 
     def _look_at_reads(self, call: _Call, tensors: list[torch.Tensor]) -> None:
@@ -126,11 +136,35 @@ class Watcher(EagerMode):
                 self.look(tensors[position], site)
                 self._hook(tensors[position], site)
 
+    def _look_closer(self, call: _Call, tensors: list[torch.Tensor]) -> None:
+        """Look at what lies before an edge, and at what a loss compares with, as they are when they are read."""
+        for position, site in call.edges:
+            edge = edge_of(tensors[position])
+            if edge is not None:
+                self.seen.edges[site] = edge
+        if call.target is not None:
+            position, site, ignored = call.target
+            name = self._graph.sites[site].name
+            known = self.seen.data.get(name)
+            self.seen.data[name] = summarize(tensors[position], known.part if known else "label", ignored)
+
     def _look_at_outputs(self, call: _Call, tensors: list[torch.Tensor]) -> None:
         for position, site in call.outputs:
             if site not in call.derived:
                 self.look(tensors[position], site)
+            else:
+                self._relate(tensors[position], site)
             self._fresh.append((tensors[position], site))
+
+    def _relate(self, tensor: torch.Tensor, site: int) -> None:
+        """Compare examples, positions and units, or experts, where that is wanted."""
+        if site in self._watch.relations and (found := relation_of(tensor, self._watch.relations[site])):
+            self.seen.relations[site] = found
+        if site in self._watch.routing and (chosen := routing_of(tensor, self._watch.routing[site])):
+            self.seen.routing[site] = chosen
+
+    def _attend(self, site: int, logits: torch.Tensor, probabilities: torch.Tensor) -> None:
+        self.seen.attention[site] = attention_of(logits, probabilities, self._watch.attention[site])
 
     def _settle(self) -> None:
         """Put hooks on the last call's outputs; autograd attaches them to its graph only after the call."""
@@ -142,11 +176,15 @@ class Watcher(EagerMode):
         if tensor.requires_grad and not tensor.is_leaf:
             tensor.register_hook(lambda gradient: self._take(gradient, site))
 
-    def _take(self, gradient: torch.Tensor, site: int) -> None:
+    def _take(self, gradient: torch.Tensor | None, site: int) -> None:
         if self._forward:  # a backward inside the forward: a gradient of something else than the loss
             return
-        if gradient.layout is torch.strided:
+        if gradient is not None and gradient.layout is torch.strided:  # None stands for zeros nobody wrote out
             self.seen.gradient[site] = self._memo(gradient)
+            if site in self.seen.relations:
+                varying, distinct = copies_of(gradient, self._watch.relations[site])
+                known = self.seen.relations[site]
+                self.seen.relations[site] = replace(known, gradient_varying=varying, gradient_distinct=distinct)
 
 
 def _plan(graph: Graph, watch: Watch) -> dict[int, _Call]:
@@ -164,7 +202,22 @@ def _plan(graph: Graph, watch: Watch) -> dict[int, _Call]:
         call.reads += [
             (place, operand.site) for place, operand in enumerate(node.operands) if _seen_when_read(graph, operand.site)
         ]
+        call.edges += [(place, each.site) for place, each in enumerate(node.operands) if each.site in watch.edges]
+        call.attention = next((site for site in node.outputs if site in watch.attention), call.attention)
+        if node.kind is Kind.LOSS:
+            call.target = _target(graph, node)
     return plan
+
+
+def _target(graph: Graph, node: Node) -> tuple[int, int, int | None] | None:
+    """Position and site of what a loss compares with, and the class that it leaves out."""
+    ignored = node.attributes.get("ignore_index")
+    found = (
+        (place, each.site, ignored if isinstance(ignored, int) else None)
+        for place, each in enumerate(node.operands)
+        if each.name == "target" and graph.sites[each.site].size and not graph.sites[each.site].dtype.startswith("c")
+    )
+    return next(found, None)
 
 
 def _measurable(graph: Graph, node: Node, site: int) -> bool:

@@ -123,7 +123,7 @@ def _columns(records: Sequence[SiteRecord]) -> dict[str, Any]:
         "type": interned(f"{record.dtype}[{'×'.join(map(str, record.shape))}]" for record in records),
         "role": interned(record.role for record in records),
         "depth": [record.depth for record in records],
-        "gain": [_short(record.gain) for record in records],
+        "gain": [None if math.isnan(record.gain) else _short(record.gain) for record in records],
         "rms": [_short(record.forward.rms) if record.forward else None for record in records],
         "absmax": [_short(record.forward.absmax) if record.forward else None for record in records],
         "zeros": [_short(record.forward.zeros) if record.forward else None for record in records],

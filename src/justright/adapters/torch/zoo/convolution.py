@@ -158,7 +158,7 @@ def _sigmoid(_seed: int) -> Built:
     return _plain(12, norm=False, activation=nn.Sigmoid), images(64), "cross_entropy"
 
 
-@SHELF.sick("residual-unscaled-60", "JR102", "60 residual blocks of gain 2 without normalization double what they get")
+@SHELF.sick("residual-unscaled-60", "JR307", "60 residual blocks of gain 2 without normalization double what they get")
 def _unscaled(_seed: int) -> Built:
     blocks = [Residual(nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))) for _ in range(60)]
     return initialized(nn.Sequential(*blocks, nn.Linear(64, 10)), scaled(2**0.5)), images_flat(), "cross_entropy"

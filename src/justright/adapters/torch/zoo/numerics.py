@@ -84,7 +84,7 @@ def _half(scale: float, _seed: int) -> Built:
     return model, (scale * pixels.to(torch.float16), classes), "cross_entropy"
 
 
-SHELF.sick("half-overflow", "JR401", "inputs of 30000 in float16, which ends at 65504")(functools.partial(_half, 3e4))
+SHELF.sick("half-overflow", "JR801", "inputs of 30000 in float16, which ends at 65504")(functools.partial(_half, 3e4))
 
 
 @SHELF.sick("exp-overflow", "JR401", "a softmax written without taking the largest score away")

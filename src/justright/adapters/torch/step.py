@@ -1,0 +1,315 @@
+"""One real step of an optimizer, taken and undone; a few more where the first gives a reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+
+from justright.adapters.torch.curvature import Run, Vectors, hessian, inner, largest_eigenvalue
+from justright.adapters.torch.gradients import gradients
+from justright.adapters.torch.guard import Guarding
+from justright.adapters.torch.optimizers import Plan, described, needs_closure, rates_of, undone, waits
+from justright.adapters.torch.preserve import preserved
+from justright.adapters.torch.rounding import HALVES, parameter_step, share_unmoved
+from justright.adapters.torch.statistics import dense
+from justright.core.profile import Provenance
+from justright.core.step import StepRecord, runs_away
+from justright.errors import InputError, JustRightError
+
+__all__ = ["Subject", "step_of"]
+
+TRIAL = 20
+"""Further steps after one that overshoots: Adam forgets squares of gradients that were too small within
+1 / (1 - 0.95) = 20 steps, and a step over the stability bound by 2 grows its error threefold a step, 3e9 in 20."""
+
+PATIENCE = 60
+"""Further steps while the loss is above its start and finite: what Adam throws up, it can bring down again, at the pace
+at which it threw; three times as many steps as it had to rise."""
+
+REACH = 10
+"""Further steps after one that looks too small: momentum of 0.9 has then reached 1 - 0.9**11 = 69 % of its speed."""
+
+SLOW = 1e-5
+"""A step is looked at further where it takes no more than this part of the loss away, and moves no weight by more than
+this part of itself: at that pace, a tenth takes 10 000 steps."""
+
+SHORT = 5
+"""Further steps in which a smaller learning rate must bring the loss down."""
+
+TENTHS = 6
+"""Learning rates that are tried, each a tenth of the one before: six decades."""
+
+LOST = 0.5
+"""Share of elements that rounding leaves as they are above which further steps show whether they stay so."""
+
+ROUNDINGS = 8
+"""Relative change of the loss that is taken for rounding, in epsilons of the coarsest dtype: some of its operations'
+errors add up, each of half an epsilon."""
+
+LARGEST = 2**30
+"""Parameters above which no step is taken unasked: copies of a model of 4 GiB may not fit beside it."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a step is taken on.
+
+    Parameters
+    ----------
+    model
+        The model.
+    batch
+        Tensors of the batch, which a forward may overwrite.
+    run
+        Opens one forward with the parameters as they are, always on the same random numbers.
+    loss, gradients
+        What one forward and backward gave.
+    """
+
+    model: torch.nn.Module
+    batch: Iterable[torch.Tensor]
+    run: Run
+    loss: float
+    gradients: Vectors
+
+
+def step_of(subject: Subject, plan: Plan) -> StepRecord:
+    """Take one step of the planned optimizer, see what it does, and put everything back bit for bit.
+
+    Parameters
+    ----------
+    subject
+        What to take it on.
+    plan
+        Which optimizer.
+
+    Raises
+    ------
+    InputError
+        If an optimizer that was given has nothing of this model, or its step raises.
+    """
+    with torch.inference_mode(mode=False), preserved(subject.model, subject.batch):
+        optimizer = plan.optimizer(subject.model)
+        mine = {id(each) for group in optimizer.param_groups for each in group["params"]}
+        own = {name: each for name, each in subject.model.named_parameters() if each.requires_grad}
+        record = StepRecord(
+            described(optimizer),
+            plan.given,
+            plan.why,
+            rates=rates_of(optimizer),
+            waiting=waits(optimizer),
+            left_out=sum(id(each) not in mine for each in own.values()),
+            before=subject.loss,
+        )
+        moved = {name: each for name, each in own.items() if id(each) in mine and name in subject.gradients}
+        coarsest = max((torch.finfo(each.dtype).eps for each in moved.values()), default=0.0)
+        record = replace(record, noise=ROUNDINGS * coarsest * abs(subject.loss))
+        hindrance = _hindrance(subject, moved, given=plan.given)
+        if hindrance:
+            return replace(record, untaken=hindrance)
+        try:
+            return _Stepper(subject, optimizer, moved, record.before + record.noise).examined(record)
+        except JustRightError:
+            raise
+        except Exception as error:
+            return _failed(record, error)
+
+
+def _hindrance(subject: Subject, moved: Vectors, *, given: bool) -> str:
+    """Say what stands against a step; empty if nothing does."""
+    if not moved:
+        return "no parameter of the optimizer gets a gradient"
+    if not given and sum(each.numel() for each in moved.values()) > LARGEST:
+        return f"the model has more than {LARGEST:,} parameters: give optimizer=... to have a step taken all the same"
+    found = (subject.gradients[name] for name in moved)
+    if not math.isfinite(subject.loss) or not all(math.isfinite(float(_norm(each))) for each in found):
+        return "the loss or its gradient is not finite"
+    return ""
+
+
+def _failed(record: StepRecord, error: Exception) -> StepRecord:
+    words = f"{type(error).__name__}: {error}"
+    if not record.given:
+        return replace(record, untaken=words)
+    raise InputError(
+        words, where="step of the optimizer", expected="an optimizer that takes a step with this model's gradients",
+        try_='one from torch.optim, or a name: optimizer="adamw:3e-4"',
+    ) from error  # fmt: skip
+
+
+class _Stepper:
+    """Takes steps of one optimizer on one subject."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        optimizer: torch.optim.Optimizer,
+        moved: Mapping[str, torch.nn.Parameter],
+        start: float,
+    ) -> None:
+        self.subject = subject
+        self.optimizer = optimizer
+        self.moved = moved
+        self.start = start
+
+    def examined(self, record: StepRecord) -> StepRecord:
+        """Take the first step, and what it gives a reason for."""
+        meant = self._meant() if any(each.dtype in HALVES for each in self.moved.values()) else {}
+        with self._undone() as (step, before):
+            step(self.subject.gradients)
+            changes = {name: each.detach() - before[name] for name, each in self.moved.items()} | meant
+            after = self._loss()
+            record = replace(
+                record,
+                after=after,
+                predicted=inner(self.subject.gradients, changes),
+                curvature_from=Provenance.MEASURED,
+                parameters=tuple(
+                    parameter_step(name, before[name], each, changes[name], self.subject.gradients[name])
+                    for name, each in self.moved.items()
+                ),
+            )
+            record = replace(record, curvature=2 * (after - record.before - record.predicted))
+            record = self._tried(record, step, before, changes)
+        if not record.runs_away and not record.silenced:
+            return record
+        return self._tamed(record if meant else self._bent(record, changes))
+
+    def _tried(self, record: StepRecord, step: _Take, before: Vectors, changes: Vectors) -> StepRecord:
+        """Take further steps where the first one looks too large, too small, or lost to rounding."""
+        if _overshoots(record):
+            losses, last = self._further(step, TRIAL, PATIENCE)
+        elif record.given and _too_short(record):
+            losses, last = self._further(step, REACH)
+        else:
+            return record
+        travelled = {name: each.detach() - before[name] for name, each in self.moved.items()}
+        first = inner(changes, changes) ** 0.5
+        return replace(
+            record,
+            trial=tuple(losses),
+            growth=inner(travelled, travelled) ** 0.5 / first / (1 + len(losses)) if first else 1.0,
+            frozen=share_unmoved(self.subject.gradients, before, self.moved),
+            silenced=tuple(
+                name
+                for name, each in self.moved.items()
+                if each.dim() > 1
+                and _norm(self.subject.gradients[name])
+                and not _norm(last.get(name, each.new_zeros(1)))
+            ),
+        )
+
+    def _further(self, step: _Take, steps: int, most: int = 0) -> tuple[list[float], Vectors]:
+        """Take more steps, up to `most` until the loss has come down; return the losses and the last gradients."""
+        losses: list[float] = []
+        loss, found = self._evaluated()
+        while math.isfinite(loss) and (len(losses) < steps or (len(losses) < most and runs_away(losses, self.start))):
+            step(found)
+            loss, found = self._evaluated()
+            losses.append(loss)
+        return losses, found
+
+    def _bent(self, record: StepRecord, changes: Vectors) -> StepRecord:
+        """Add what the Hessian says about a step that goes too far."""
+        gradients = self.subject.gradients
+        scales = {name: _ratio(_norm(change), _norm(gradients[name])) for name, change in changes.items()}
+        dense_ones = {name: dense(gradients[name]) for name in changes}
+        with hessian(self.subject.run, self.moved) as matrix:
+            along = inner(changes, matrix(changes))
+            largest = largest_eigenvalue(matrix, scales, dense_ones)
+        stable = 2.0 / largest if largest else math.nan
+        return replace(record, curvature=along, curvature_from=matrix.provenance, stable=stable)
+
+    def _tamed(self, record: StepRecord) -> StepRecord:
+        """Add a factor on the learning rates with which the loss falls: the stable one, or the first tenth of it."""
+        first = record.stable if record.stable < 1.0 else 0.1
+        factors = (first / 10**power for power in range(TENTHS))
+        return replace(record, tame=next((each for each in factors if self._falls(each)), math.nan))
+
+    def _falls(self, factor: float) -> bool:
+        with self._undone() as (step, _):
+            for group in self.optimizer.param_groups:
+                if "lr" in group:
+                    group["lr"] = group["lr"] * factor
+            step(self.subject.gradients)
+            losses, _ = self._further(step, SHORT)
+        return bool(losses) and all(map(math.isfinite, losses)) and losses[-1] < self.subject.loss
+
+    def _meant(self) -> dict[str, torch.Tensor]:
+        """Return the step that the optimizer would take on float32 copies of parameters in 16 bits."""
+        with self._undone() as (step, before):
+            for name, each in self.moved.items():
+                if each.dtype in HALVES:
+                    each.grad = None
+                    each.data = before[name].float()
+            step(
+                {name: each.float() if each.dtype in HALVES else each for name, each in self.subject.gradients.items()}
+            )
+            return {name: each.detach() - before[name].to(each.dtype) for name, each in self.moved.items()}
+
+    @contextmanager
+    def _undone(self) -> Iterator[tuple[_Take, Vectors]]:
+        """Open steps that are undone at the end; give what takes one, and the parameters' values before."""
+        with undone(self.subject.model, self.optimizer, self.subject.batch) as guard:
+            before = {name: each.detach().clone() for name, each in self.moved.items()}
+
+            def take(found: Vectors) -> None:
+                self._put(found)
+                with Guarding(guard), torch.enable_grad():
+                    self.optimizer.step(*([self._closure] if needs_closure(self.optimizer) else []))
+
+            yield take, before
+
+    def _closure(self) -> float:
+        loss, found = self._evaluated()
+        self._put(found)
+        return loss
+
+    def _put(self, found: Vectors) -> None:
+        """Give every parameter of the optimizer its gradient, and those without one none."""
+        gradients = {id(self.moved[name]): each for name, each in found.items() if name in self.moved}
+        keeps = type(self.optimizer).__module__.startswith(("torch.optim", "justright."))  # others may write to it
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                gradient = gradients.get(id(parameter))
+                parameter.grad = gradient if keeps or gradient is None else gradient.clone()
+
+    def _loss(self) -> float:
+        with self.subject.run() as loss:
+            return float(loss.detach())
+
+    def _evaluated(self) -> tuple[float, Vectors]:
+        with self.subject.run() as loss:
+            return float(loss.detach()), gradients(self.moved, loss)
+
+
+_Take = Callable[[Vectors], None]
+
+
+def _overshoots(record: StepRecord) -> bool:
+    """Say whether the loss fell by less than half of what its slope promises, or rose.
+
+    On a parabola the least loss along the step then lies before its end. An optimizer that nobody asked for is looked
+    at further only where it doubles the loss.
+    """
+    bound = record.predicted / 2 if record.given else abs(record.before)
+    return not record.after - record.before <= bound + record.noise
+
+
+def _too_short(record: StepRecord) -> bool:
+    ratios = [each.ratio for each in record.parameters if each.weight]
+    slow = max(ratios, default=0.0) < SLOW and abs(record.predicted) < SLOW * abs(record.before)
+    return slow or record.unchanged() > LOST
+
+
+def _norm(tensor: torch.Tensor) -> torch.Tensor:
+    wide = torch.float32 if tensor.dtype in HALVES else None
+    return torch.linalg.vector_norm(dense(tensor.detach()), dtype=wide)
+
+
+def _ratio(above: torch.Tensor, below: torch.Tensor) -> float:
+    return float(above / below) if float(below) else 0.0

@@ -1,0 +1,72 @@
+"""The usual optimizers, for a step that nobody asked for: those of `torch.optim` import the compiler first.
+
+That takes seconds. These do what those of `torch.optim` do, and what is given or named is one of those.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+__all__ = ["SGD", "Adam", "AdamW"]
+
+
+class _Usual:
+    """Groups and state under the names of `torch.optim.Optimizer`."""
+
+    def __init__(self, parameters: Iterable[torch.Tensor], **settings: Any) -> None:  # noqa: ANN401
+        self.param_groups: list[dict[str, Any]] = [{"params": list(parameters), **settings}]
+        self.state: dict[torch.Tensor, dict[str, Any]] = defaultdict(dict)
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        (group,) = self.param_groups
+        with torch.no_grad():
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    slope = parameter.grad if parameter.grad.layout is torch.strided else parameter.grad.to_dense()
+                    self._move(parameter, slope, group, self.state[parameter])
+
+    def _move(self, parameter: torch.Tensor, slope: torch.Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class SGD(_Usual):
+    """Gradient descent with momentum."""
+
+    def __init__(self, parameters: Iterable[torch.Tensor], lr: float, momentum: float) -> None:
+        super().__init__(parameters, lr=lr, momentum=momentum)
+
+    def _move(self, parameter: torch.Tensor, slope: torch.Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(slope)
+        state["momentum_buffer"].mul_(group["momentum"]).add_(slope)
+        parameter.add_(state["momentum_buffer"], alpha=-group["lr"])
+
+
+class Adam(_Usual):
+    """Adam, algorithm 1 of [Kingma2015], with its settings; decay decoupled from the gradient where it is not zero."""
+
+    def __init__(self, parameters: Iterable[torch.Tensor], lr: float, weight_decay: float = 0.0) -> None:
+        super().__init__(parameters, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay)
+
+    def _move(self, parameter: torch.Tensor, slope: torch.Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
+        if not state:
+            state.update(step=0, exp_avg=torch.zeros_like(slope), exp_avg_sq=torch.zeros_like(slope))
+        first, second = group["betas"]
+        state["step"] += 1
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        state["exp_avg"].lerp_(slope, 1 - first)
+        state["exp_avg_sq"].mul_(second).addcmul_(slope, slope.conj(), value=1 - second)
+        scale = state["exp_avg_sq"].sqrt().div_((1 - second ** state["step"]) ** 0.5).add_(group["eps"])
+        parameter.addcdiv_(state["exp_avg"], scale, value=-group["lr"] / (1 - first ** state["step"]))
+
+
+class AdamW(Adam):
+    """Adam with the weight decay that is usual for it: 0.01, the default of `torch.optim.AdamW`."""
+
+    def __init__(self, parameters: Iterable[torch.Tensor], lr: float) -> None:
+        super().__init__(parameters, lr, weight_decay=0.01)
