@@ -44,6 +44,11 @@ def with_nan() -> nn.Module:
 
 FOUND = {
     "NaN in the weights": (lambda: jr.check(with_nan(), X), "non-finite", "0.weight"),
+    "labels that do not exist": (
+        lambda: jr.check(mlp(), (X, torch.full((6,), 9)), loss="cross_entropy"),
+        "labels-out-of-range",
+        "target",
+    ),
     "detached output": (lambda: jr.check(Does(lambda net, x: net.lin(x).detach()), X), "no-gradient", ""),
     "parameters without use": (lambda: jr.check(Does(lambda _net, x: x * 2), X), "no-gradient", ""),
     "no_grad in the forward": (

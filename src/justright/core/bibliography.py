@@ -77,8 +77,8 @@ BIBLIOGRAPHY: Mapping[str, Reference] = MappingProxyType(
         ),
         "Bridle1990": Reference(
             "Bridle",
-            "Probabilistic interpretation of feedforward classification network outputs, with relationships to statistical "
-            "pattern recognition",
+            "Probabilistic interpretation of feedforward classification network outputs, with relationships to "
+            "statistical pattern recognition",
             "Neurocomputing: algorithms, architectures and applications (NATO ASI F68)", 1990,
             "doi 10.1007/978-3-642-76153-9_28",
         ),
@@ -153,7 +153,8 @@ BIBLIOGRAPHY: Mapping[str, Reference] = MappingProxyType(
         ),
         "LeCun1998": Reference(
             "LeCun, Bottou, Orr, Müller",
-            "Efficient backprop", "Neural networks: tricks of the trade (LNCS 1524)", 1998, "doi 10.1007/3-540-49430-8_2",
+            "Efficient backprop", "Neural networks: tricks of the trade (LNCS 1524)", 1998,
+            "doi 10.1007/3-540-49430-8_2",
         ),
         "Lewkowycz2020": Reference(
             "Lewkowycz, Bahri, Dyer, Sohl-Dickstein, Gur-Ari",

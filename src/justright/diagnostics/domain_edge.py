@@ -14,8 +14,9 @@ and larger than everything else in the batch: a single example then decides the 
 ## How it is judged
 
 Warning: a divisor that takes both signs and comes within a tenth of its own RMS to zero, so that it has to pass
-through zero between two examples; a value or a gradient that is finite, but within an eighth of the dtype's range of
-overflow, 11 nats for float32; a logarithm of a number as near to underflow. What is not finite already is JR401's. A
+through zero between two examples; a value or a gradient that is finite, but within half of the dtype's range of
+overflow, 44 nats for float32, where its square overflows (an eighth in float16, beside which squares are held in
+float32); a logarithm of a number within an eighth of underflow. What is not finite already is JR401's. A
 divisor of one sign, an epsilon that is added, a clamp, a softmax's own exponentials and divisions are healthy, and so
 is minus infinity in a mask.
 
@@ -50,8 +51,12 @@ NEAR = 0.1
 """Part of its RMS within which a divisor of both signs passes zero: its slope, 1/x², is 100 times the typical one."""
 
 RESERVE = 8
-"""An eighth of the range, in nats, is left below overflow: 11 nats of float32's 88.7, 1.4 of float16's 11.1. [ours: a
+"""An eighth of the range, in nats, is left at its ends: 11 nats of float32's 88.7, 1.4 of float16's 11.1. [ours: a
 step that moves the input of an exponential by an eighth of its range is an ordinary one]"""
+
+SQUARES = 2
+"""Half of the range is left below overflow where squares, of which variances and Adam's second moments are made, are
+held in the same dtype: in all but float16, beside which optimizers keep float32."""
 
 LIMITS = {
     "float16": (65504.0, 2.0**-14),
@@ -122,8 +127,9 @@ def _crossing(case: Case, node: Node, record: SiteRecord, edge: EdgeRecord) -> F
 def _reach(case: Case, node: Node, record: SiteRecord, edge: EdgeRecord, result: SiteRecord) -> Iterator[Finding]:
     largest, smallest = LIMITS.get(record.dtype, LIMITS["float32"])
     reserve = math.log(largest) / RESERVE
+    head = reserve if record.dtype == "float16" else math.log(largest) / SQUARES
     left = min(_below_overflow(largest, result.forward), _below_overflow(largest, record.gradient))
-    if left < reserve:
+    if left < head:
         rows = edge.highest if node.op in TALL else edge.nearest
         shown = ", ".join(f"{value:.3g} in example {row}" for row, value in rows)
         yield _finding(
@@ -131,9 +137,10 @@ def _reach(case: Case, node: Node, record: SiteRecord, edge: EdgeRecord, result:
             node,
             record,
             got=f"values or gradients {left:.2g} nats below overflow, from {shown}",
-            expected=f"at least {reserve:.2g} nats of room in {record.dtype}",
-            because=f"{node.op} ends at {largest:.3g}, and a small step of the weights before it gets there",
-            evidence=Evidence("room below overflow", left, "nats", reserve),
+            expected=f"at least {head:.2g} nats of room in {record.dtype}",
+            because=f"{node.op} ends at {largest:.3g}, a small step of the weights before it gets there, and its "
+            "squares sooner",
+            evidence=Evidence("room below overflow", left, "nats", head),
         )
     elif node.op in LOGARITHMS and 0 < edge.least < smallest * math.exp(reserve):
         room = math.log(edge.least / smallest)

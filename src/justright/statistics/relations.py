@@ -181,7 +181,7 @@ def relation_sums(values: Array, sizes: tuple[int, int, int], epsilon: float) ->
     Parameters
     ----------
     values
-        Shape ``[examples, positions, units]``; two examples at least.
+        Shape ``[examples, positions, units]``.
     sizes
         Examples, positions and units of the tensor that these were drawn from.
     epsilon
@@ -190,9 +190,9 @@ def relation_sums(values: Array, sizes: tuple[int, int, int], epsilon: float) ->
     Returns
     -------
     RelationSums or None
-        `None` if some value is not finite.
+        `None` if some value is not finite, or there is one example only.
     """
-    if not np.isfinite(values).all():
+    if len(values) < 2 or not np.isfinite(values).all():  # noqa: PLR2004  a pair
         return None
     values = values / (np.abs(values).max() or 1.0)  # all results are ratios, and squares must not underflow
     count, positions = values.shape[:2]

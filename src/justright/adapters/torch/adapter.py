@@ -102,14 +102,14 @@ class TorchAdapter:
         """Run forward and backward for real, and summarize every floating site."""
         check_values(job.model)
         with preserved(job.model, _tensors(job)) as guard:
-            job = own_tensors(job)
+            own = own_tensors(job)  # which the forward may write to, and the given ones serve again
             parameters = dict(job.model.named_parameters())  # those of now: a forward may add some
             watcher = Watcher(graph, watch, guard.before_write)
-            _look_at_leaves(watcher, graph, job)
-            watcher.seen.data.update(data_of(batch_tensors(job)))
+            _look_at_leaves(watcher, graph, own)
+            watcher.seen.data.update(data_of(batch_tensors(own)))
             try:
                 with open_form(), watcher:
-                    loss = _forward(job, ModuleStack(job.model))[1]
+                    loss = _forward(own, ModuleStack(job.model))[1]
                     watcher.end_forward()
                     found = gradients(parameters, loss)
             except Left:

@@ -102,7 +102,7 @@ def _raw(_seed: int) -> Built:
 
 def _wine(*, standard: bool) -> Pair:
     """Draw wines by 13 measurements, from tenths to thousands, and their classes."""
-    from sklearn.datasets import load_wine
+    from sklearn.datasets import load_wine  # type: ignore[import-untyped]
 
     data = load_wine()
     table, classes = torch.tensor(data.data, dtype=torch.float32), torch.tensor(data.target)

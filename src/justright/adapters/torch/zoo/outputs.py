@@ -118,7 +118,7 @@ def _plain_cnn(_seed: int) -> Built:
 
 @SHELF.sick("softmax-one", "JR702", "a softmax over a single unit, which is always 1")
 def _single(_seed: int) -> Built:
-    return nn.Sequential(*mlp(3, nn.ReLU)[:-1], nn.Linear(64, 1), nn.Softmax(-1)), _large(), "mse"
+    return nn.Sequential(mlp(3, nn.ReLU)[:-1], nn.Linear(64, 1), nn.Softmax(-1)), _large(), "mse"
 
 
 @SHELF.sick("softmax-one-cnn", "JR702", "convolutions and a softmax over a single unit")
@@ -129,7 +129,7 @@ def _single_cnn(_seed: int) -> Built:
 
 @SHELF.healthy("sigmoid-one", "near miss: a sigmoid over a single unit")
 def _sigmoid_one(_seed: int) -> Built:
-    return nn.Sequential(*mlp(3, nn.ReLU)[:-1], nn.Linear(64, 1), nn.Sigmoid()), _large(), "bce"
+    return nn.Sequential(mlp(3, nn.ReLU)[:-1], nn.Linear(64, 1), nn.Sigmoid()), _large(), "bce"
 
 
 @SHELF.sick("sigmoid-twice", "JR702", "a sigmoid before a binary cross-entropy on logits")
@@ -225,7 +225,7 @@ SHELF.sick("by-signed-sum", "JR703", "hidden units divided by their sum, which m
     functools.partial(_through, lambda x: x / x.sum(-1, keepdim=True))
 )
 SHELF.sick("sinh", "JR703", "a hyperbolic sine near overflow")(
-    functools.partial(_through, lambda x: torch.sinh(80 * x))
+    functools.partial(_through, lambda x: torch.sinh(60 * x))
 )
 SHELF.healthy("reciprocal-softplus", "near miss: one over what cannot be zero")(
     functools.partial(_through, lambda x: 1 / (F.softplus(x) + 0.1))
