@@ -95,7 +95,8 @@ class StepRecord:
         change of the loss leaves over beside its first order.
     stable
         Largest factor on the learning rates at which gradient descent is stable along the sharpest direction that was
-        found (2 over the largest eigenvalue of the preconditioned Hessian); ``nan`` if there was no reason to ask.
+        found (2 over the largest eigenvalue of the preconditioned Hessian), or, for an optimizer that was not given,
+        along the step itself; ``nan`` if there was no reason to ask.
     tame
         Factor on the learning rates at which some steps bring the loss down, where those of the trial did not; ``nan``
         if that was not asked, or none was found.
@@ -144,6 +145,11 @@ class StepRecord:
         """Whether the steps end above the loss they began with, or in numbers that are not finite."""
         lost = bool(self.parameters) and not math.isfinite(self.after)
         return lost or runs_away(self.trial, self.before + self.noise)
+
+    @property
+    def leaps(self) -> bool:
+        """Whether a step that nobody asked for doubles the loss, and is larger than the largest stable one."""
+        return not self.given and self.stable < 1.0 and self.after - self.before > abs(self.before)
 
     def unchanged(self, dtype: str = "") -> float:
         """Return the share of all elements meant to change that the step leaves as they are; ``nan`` if there is none.

@@ -19,8 +19,9 @@ all of one size, often raise the loss on networks that train well.
 Only what the trial shows counts, not the bound. Numbers that are not finite, and weights whose gradient is exactly zero
 after the trial (half of them or more), are an error: neither comes back. A loss that is still above its start at the
 end of the trial, over the last five steps, is a warning. An optimizer that was not given but chosen for the kind of
-network is looked at further only where its first step doubles the loss, and what it shows is a note. Nothing is judged
-while batch normalization runs on stored statistics that no batch has set. The verdict is that of this optimizer.
+network takes one step only; where that doubles the loss and is larger than the largest stable one, a note says so.
+Nothing is judged while batch normalization runs on stored statistics that no batch has set. The verdict is that of this
+optimizer.
 
 ## Example
 
@@ -71,7 +72,7 @@ def step_too_large(case: Case) -> Iterator[Finding | Gap]:
     if step.left_out:
         yield Gap("step of parameters", "the optimizer does not have them", step.left_out)
     dead = _dead(case, step)
-    if not step.runs_away and not dead:
+    if not step.runs_away and not step.leaps and not dead:
         return
     lost = not all(map(math.isfinite, (step.after, *step.trial)))
     most = largest_moves(step)
@@ -106,7 +107,8 @@ def _reason(step: StepRecord) -> str:
     ratio = largest_moves(step, 1)[0]
     parts = [f"{ratio.name} moves by {ratio.ratio:.2g} of its size"]
     if step.stable < 1.0:
-        parts.append(f"the step is {1 / step.stable:.2g} times the one that is stable along the sharpest direction")
+        along = "the sharpest direction" if step.given else "its own direction"
+        parts.append(f"the step is {1 / step.stable:.2g} times the one that is stable along {along}")
     if _divides_by_zero(step):
         parts.append("no smaller rate helps: float16 rounds an epsilon of 1e-8 to zero, and 0 / 0 is not a number")
     return "; ".join(parts)
@@ -122,6 +124,8 @@ def _remedy(step: StepRecord) -> str:
         return "float32 weights under torch.autocast, or eps=1e-4 in the optimizer"
     if not math.isnan(step.tame) and step.rates:
         return f"{rate_in_words(step, step.tame)}: with it the loss falls on this batch"
+    if step.stable < 1.0 and step.rates:
+        return f"{rate_in_words(step, step.stable)}: the largest step that is stable along its direction"
     return "a much smaller learning rate, or torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) before each step"
 
 
@@ -133,4 +137,4 @@ def _evidence(step: StepRecord, *, dead: bool) -> Iterator[Evidence]:
     if dead:
         yield Evidence("weights that lost their gradient", float(len(step.silenced)), "parameters", 0.0, 0.0)
     if step.stable < 1.0:
-        yield Evidence("step over the largest stable one", 1 / step.stable, "times 2 / sharpness", high=1.0)
+        yield Evidence("step over the largest stable one", 1 / step.stable, "times 2 / curvature", high=1.0)

@@ -140,8 +140,9 @@ def _step(job: Job, graph: Graph, seen: Observation, found: Mapping[str, torch.T
         return StepRecord("", plan.given, untaken="no loss was given, and a random direction has no minimum")
 
     @contextmanager
-    def run() -> Iterator[torch.Tensor]:
-        with preserved(job.model, _tensors(job)) as guard, open_form(), Guarding(guard):
+    def run(*, differentiable: bool = True) -> Iterator[torch.Tensor]:
+        graded = torch.set_grad_enabled(differentiable)
+        with preserved(job.model, _tensors(job)) as guard, open_form(), graded, Guarding(guard):
             yield _forward(own_tensors(job), ModuleStack(job.model))[1]
 
     return step_of(Subject(job.model, _tensors(job), run, seen.losses[-1], found), plan)

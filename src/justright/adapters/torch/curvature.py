@@ -16,7 +16,7 @@ __all__ = ["Hessian", "Run", "Vectors", "hessian", "inner", "largest_eigenvalue"
 Vectors = Mapping[str, torch.Tensor]
 """One tensor a parameter, by name."""
 
-Run = Callable[[], AbstractContextManager[torch.Tensor]]
+Run = Callable[..., AbstractContextManager[torch.Tensor]]
 """Opens one forward with the parameters as they are; what it gives is the loss, with its history."""
 
 ITERATIONS = 10

@@ -35,6 +35,12 @@ class Guard:
                 if memory in self._protected and memory not in self._copies:
                     self._copies[memory] = self._protected[memory].clone()
 
+    def before(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return what a protected tensor held at first, on the copy itself, which is made now if it was not before."""
+        self.before_write([tensor])
+        copy = tensor.new_empty(0)
+        return copy.set_(self._copies[memory_of(tensor)], tensor.storage_offset(), tensor.shape, tensor.stride())
+
     def restore(self) -> None:
         """Put every copy back."""
         for memory, copy in self._copies.items():

@@ -17,7 +17,7 @@ from justright.adapters.torch.preserve import preserved
 from justright.adapters.torch.rounding import HALVES, parameter_step, share_unmoved
 from justright.adapters.torch.statistics import dense
 from justright.core.profile import Provenance
-from justright.core.step import StepRecord, runs_away
+from justright.core.step import ParameterStep, StepRecord, runs_away
 from justright.errors import InputError, JustRightError
 
 __all__ = ["Subject", "step_of"]
@@ -161,33 +161,50 @@ class _Stepper:
         meant = self._meant() if any(each.dtype in HALVES for each in self.moved.values()) else {}
         with self._undone() as (step, before):
             step(self.subject.gradients)
-            changes = {name: each.detach() - before[name] for name, each in self.moved.items()} | meant
             after = self._loss()
+            predicted, parameters = self._described(before, meant)
             record = replace(
                 record,
                 after=after,
-                predicted=inner(self.subject.gradients, changes),
+                predicted=predicted,
+                curvature=2 * (after - record.before - predicted),
                 curvature_from=Provenance.MEASURED,
-                parameters=tuple(
-                    parameter_step(name, before[name], each, changes[name], self.subject.gradients[name])
-                    for name, each in self.moved.items()
-                ),
+                parameters=parameters,
             )
-            record = replace(record, curvature=2 * (after - record.before - record.predicted))
+            if not record.given:
+                return _bounded(record) if _overshoots(record) else record
+            if not _overshoots(record) and not _too_short(record):
+                return record
+            changes = self._changes(before) | meant
             record = self._tried(record, step, before, changes)
         if not record.runs_away and not record.silenced:
             return record
         return self._tamed(record if meant else self._bent(record, changes))
 
+    def _described(self, before: Vectors, meant: Vectors) -> tuple[float, tuple[ParameterStep, ...]]:
+        """Return the change of the loss to first order, and what the step does to each parameter.
+
+        One piece of memory serves all the differences: memory of their own costs more than to compute them.
+        """
+        sizes: dict[torch.dtype, int] = {}
+        for each in self.moved.values():
+            sizes[each.dtype] = max(each.numel(), sizes.get(each.dtype, 0))
+        scratch = {dtype: torch.empty(size, dtype=dtype) for dtype, size in sizes.items()}
+        predicted, parameters = 0.0, []
+        for name, each in self.moved.items():
+            place = scratch[each.dtype].to(each.device)[: each.numel()].view(each.shape)
+            change = meant[name] if name in meant else torch.sub(each.detach(), before[name], out=place)
+            predicted += inner(self.subject.gradients, {name: change})
+            parameters.append(parameter_step(name, before[name], each, change, self.subject.gradients[name]))
+        return predicted, tuple(parameters)
+
+    def _changes(self, before: Vectors) -> dict[str, torch.Tensor]:
+        return {name: each.detach() - before[name] for name, each in self.moved.items()}
+
     def _tried(self, record: StepRecord, step: _Take, before: Vectors, changes: Vectors) -> StepRecord:
-        """Take further steps where the first one looks too large, too small, or lost to rounding."""
-        if _overshoots(record):
-            losses, last = self._further(step, TRIAL, PATIENCE)
-        elif record.given and _too_short(record):
-            losses, last = self._further(step, REACH)
-        else:
-            return record
-        travelled = {name: each.detach() - before[name] for name, each in self.moved.items()}
+        """Take further steps after one that looks too large, too small, or lost to rounding."""
+        losses, last = self._further(step, TRIAL, PATIENCE) if _overshoots(record) else self._further(step, REACH)
+        travelled = self._changes(before)
         first = inner(changes, changes) ** 0.5
         return replace(
             record,
@@ -255,7 +272,7 @@ class _Stepper:
     def _undone(self) -> Iterator[tuple[_Take, Vectors]]:
         """Open steps that are undone at the end; give what takes one, and the parameters' values before."""
         with undone(self.subject.model, self.optimizer, self.subject.batch) as guard:
-            before = {name: each.detach().clone() for name, each in self.moved.items()}
+            before = {name: guard.before(each.detach()) for name, each in self.moved.items()}
 
             def take(found: Vectors) -> None:
                 self._put(found)
@@ -279,8 +296,12 @@ class _Stepper:
                 parameter.grad = gradient if keeps or gradient is None else gradient.clone()
 
     def _loss(self) -> float:
-        with self.subject.run() as loss:
-            return float(loss.detach())
+        try:
+            with self.subject.run(differentiable=False) as loss:
+                return float(loss)
+        except JustRightError:  # a forward may take gradients itself
+            with self.subject.run() as loss:
+                return float(loss.detach())
 
     def _evaluated(self) -> tuple[float, Vectors]:
         with self.subject.run() as loss:
@@ -293,11 +314,17 @@ _Take = Callable[[Vectors], None]
 def _overshoots(record: StepRecord) -> bool:
     """Say whether the loss fell by less than half of what its slope promises, or rose.
 
-    On a parabola the least loss along the step then lies before its end. An optimizer that nobody asked for is looked
-    at further only where it doubles the loss.
+    On a parabola the least loss along the step then lies before its end. Of an optimizer that nobody asked for, only a
+    step that doubles the loss is worth a second look, and no trial.
     """
     bound = record.predicted / 2 if record.given else abs(record.before)
     return not record.after - record.before <= bound + record.noise
+
+
+def _bounded(record: StepRecord) -> StepRecord:
+    """Add how far the parabola through the change of the loss and its slope lets a step go before the loss rises."""
+    bound = -2.0 * record.predicted / record.curvature if record.curvature > 0.0 else math.nan
+    return replace(record, stable=bound)
 
 
 def _too_short(record: StepRecord) -> bool:

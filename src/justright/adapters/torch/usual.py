@@ -54,11 +54,16 @@ class Adam(_Usual):
         super().__init__(parameters, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay)
 
     def _move(self, parameter: torch.Tensor, slope: torch.Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
-        if not state:
-            state.update(step=0, exp_avg=torch.zeros_like(slope), exp_avg_sq=torch.zeros_like(slope))
         first, second = group["betas"]
-        state["step"] += 1
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        if not state:  # both averages are this gradient's, and a second step is rare: nothing is written for it
+            state.update(step=1, start=slope)
+            parameter.addcdiv_(slope, slope.abs().add_(group["eps"]).to(slope.dtype), value=-group["lr"])
+            return
+        if "start" in state:
+            start = state.pop("start")
+            state.update(exp_avg=(1 - first) * start, exp_avg_sq=(1 - second) * start * start.conj())
+        state["step"] += 1
         state["exp_avg"].lerp_(slope, 1 - first)
         state["exp_avg_sq"].mul_(second).addcmul_(slope, slope.conj(), value=1 - second)
         scale = state["exp_avg_sq"].sqrt().div_((1 - second ** state["step"]) ** 0.5).add_(group["eps"])
