@@ -239,3 +239,13 @@ def test_a_reader_that_leaves_is_not_our_error(model, options, code):
     ]
     assert (child.wait(), printed) == (code, [])
     child.stderr.close()
+
+
+@pytest.mark.parametrize(("optimizer", "first"), [("sgd:1e4", "JR901"), ("adam:1e-10", "JR902"), ("adam:1e-3", None)])
+def test_the_optimizer_is_judged(optimizer, first, folder, run):
+    done = run("check", "net.py:bundle", "--optimizer", optimizer, "--json", "-")
+    report = json.loads(done.stdout)
+    assert report["context"]["optimizer"].lower().startswith(optimizer.partition(":")[0])
+    alarms = [finding["code"] for finding in report["findings"] if finding["severity"] != "note"]
+    assert (alarms or [None])[0] == first
+    assert done.exit_code == (1 if first else 0)

@@ -61,6 +61,31 @@ def test_note_explains_no_alarm():
     assert shape(folded([finding("X", NOTE), finding("Y", NOTE)], GRAPH, CHAIN)) == [("X", NOTE, ["Y"])]
 
 
+def weighted():
+    """input → w1 → h → w2 → y, and a head of its own, z, from another input."""
+    builder = GraphBuilder()
+    site = builder.leaf("input", (4,), "float32", Role.INPUT)
+    other = builder.leaf("aside", (4,), "float32", Role.INPUT)
+    ends = []
+    for name, start in (("w1", site), ("w2", None), ("w3", other)):
+        weight = builder.leaf(name, (4,), "float32", Role.PARAMETER)
+        read = ends[-1] if start is None else start
+        (view,) = builder.node("transpose", "t", [("input", weight)], [((4,), "float32", True)], module=name)
+        (made,) = builder.node("multiply", "mul", [("x", read), ("w", view)], [((4,), "float32", True)], module=name)
+        ends.append(made)
+    return builder.finish(outputs=tuple(ends[1:]))
+
+
+@pytest.mark.parametrize(
+    ("cause", "symptom", "joined"),
+    [("input", "w2", True), ("w1", "w2", True), ("w2", "w1", True), ("w2", "input", True), ("input", "w3", False),
+     ("w1", "w3", False), ("w3", "w2", False)],
+)  # fmt: skip
+def test_parameters_take_part_where_they_are_read(cause, symptom, joined):
+    found = folded([finding("X", WARNING, cause), finding("Y", WARNING, symptom)], weighted(), CHAIN)
+    assert len(found) == (1 if joined else 2)
+
+
 @pytest.mark.parametrize(
     ("cause", "symptom", "joined"),
     [

@@ -31,8 +31,9 @@ network whose own fault is the first error or warning; everything else first, or
 alarm is an error or a warning on a network that trains. Milliseconds are the median time of one diagnostic on a network
 of the zoo, without the run that measures the network.
 
-The zoo is split by what a network does, read from its graph. Thresholds are set in sight of the first half; the second
-is the half to judge by. The first diagnostics (JR101 to JR401) were written with networks of both halves in sight."""
+The zoo is split by what a network does, read from its graph: the second half is the one to judge by. Constants come
+from derivations and from training sweeps over networks of the first half, but whoever wrote a rule had seen its own
+networks of both halves, and JR101 to JR401 were written with all in sight; expect less on networks of other hands."""
 
 HEAD = "| diagnostic | sick | detected | missed | false alarms | first on another fault | ms |"
 

@@ -51,6 +51,12 @@ def check(
     loss: Annotated[
         str | None, typer.Option("--loss", metavar="LOSS", help="Name of a loss, or file.py:callable.")
     ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            "--optimizer", metavar="NAME:LR", help="Optimizer whose first step is judged, as adamw:3e-4 or sgd:0.1."
+        ),
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -99,7 +105,7 @@ def check(
         outputs = Outputs(tuple(models), html, json, junit, github, quiet, source, severity)
         outputs.prepare()
         with outputs.reserved() as stdout:
-            run = _Run(outputs, *_options(models[0], batch, loss), device, seed, debug)
+            run = _Run(outputs, *_options(models[0], batch, loss), optimizer, device, seed, debug)
             outcomes = list(run.outcomes(stdout))
             outputs.finish(outcomes, stdout)
         _leave(outcomes, severity, told=outputs.several)
@@ -120,6 +126,7 @@ class _Run:
     outputs: Outputs
     spec: InputSpec | None
     loss: Any
+    optimizer: str | None
     device: str | None
     seed: int
     debug: bool
@@ -163,7 +170,8 @@ class _Run:
 
         target = place_on(resolve(model, seed=self.seed), self.device)
         target = target if self.spec is None else with_input(target, self.spec)
-        return target if self.loss is None else replace(target, loss=self.loss)
+        target = target if self.loss is None else replace(target, loss=self.loss)
+        return target if self.optimizer is None else replace(target, optimizer=self.optimizer)
 
 
 def _leave(outcomes: list[Outcome], fail_on: Severity, *, told: bool) -> None:

@@ -79,11 +79,28 @@ class _Reach:
         return frozenset(sites[name].index for name in names if name in sites)
 
     def _around(self, names: tuple[str, ...]) -> frozenset[int]:
-        """Return all sites before, at and after these."""
+        """Return all sites before, at and after these, with the parameters on the way.
+
+        A parameter acts where it is read.
+        """
         if names not in self._known:
             start = self._indices(names)
-            self._known[names] = self._after(start) | self._before(start)
+            self._known[names] = self._with_parameters(self._after(start) | self._before(start | self._acted_on(start)))
         return self._known[names]
+
+    def _acted_on(self, parameters: frozenset[int]) -> frozenset[int]:
+        """Return the signals that are made with one of these, through views and casts of it."""
+        sites = self._graph.parameter_only
+        nodes = (
+            node
+            for node in self._graph.nodes
+            if any(not sites[each.site].isdisjoint(parameters) for each in node.operands)
+        )
+        return frozenset(output for node in nodes for output in node.outputs if not sites[output])
+
+    def _with_parameters(self, found: frozenset[int]) -> frozenset[int]:
+        nodes = (node for node in self._graph.nodes if not found.isdisjoint(node.outputs))
+        return found.union(*(self._graph.parameter_only[each.site] for node in nodes for each in node.operands))
 
     def _after(self, start: frozenset[int]) -> frozenset[int]:
         found = set(start)

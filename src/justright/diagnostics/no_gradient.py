@@ -82,7 +82,7 @@ UNREAD = _Absence(
     "JR303",
     "no-gradient",
     rank=10,
-    causes=("JR803", "JR306", "JR301", "JR302", "JR702", "JR202", "JR201", "JR603", "JR101", "JR103"),
+    causes=("JR803", "JR306", "JR301", "JR302", "JR702", "JR202", "JR102", "JR201", "JR603", "JR101", "JR103"),
 )
 def no_gradient(case: Case) -> Iterator[Finding]:
     """Yield a finding for each reason for which parameters get no gradient."""

@@ -131,6 +131,7 @@ def _finding(writer: _Writer, finding: Finding) -> Iterator[RenderableType]:
     yield writer.text(f"{label} {finding.code} {finding.name}", STYLES[label])
     parts = [("where", finding.where), ("got", finding.got), ("expected", finding.expected)]
     parts += [("because", finding.because), ("try", finding.try_)]
+    parts += [("explains", f"{each.code} {each.name}: {each.got}") for each in finding.symptoms]
     yield Padding(writer.parts(parts), (0, 0, 0, 2))
 
 
