@@ -35,7 +35,7 @@ const logAxis = (title, range, domain) => {
   return axis(title, { type: "log", range, domain, exponentformat: "power", dtick });
 };
 // A legend below the chart takes a line or, on a narrow screen, one line an entry.
-const legendHeight = (id, entries) => (byId(id).clientWidth < 640 ? 200 : entries > 5 ? 115 : 85);
+const legendHeight = (id, entries) => (byId(id).clientWidth < 640 ? 200 : entries > 4 ? 115 : 85);
 
 // A report may be confidential: plotly's own default offers to send the chart to a server.
 const config = {
