@@ -145,7 +145,9 @@ def _step(job: Job, graph: Graph, seen: Observation, found: Mapping[str, torch.T
         with preserved(job.model, _tensors(job)) as guard, open_form(), graded, Guarding(guard):
             yield _forward(own_tensors(job), ModuleStack(job.model))[1]
 
-    return step_of(Subject(job.model, _tensors(job), run, seen.losses[-1], found), plan)
+    finite = not any(each.finish().nonfinite for each in seen.parameter_gradients.values())
+    sizes = {name: each.finish().rms for name, each in seen.parameters.items()}
+    return step_of(Subject(job.model, _tensors(job), run, seen.losses[-1], found, finite, sizes), plan)
 
 
 def _trial(job: Job, parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

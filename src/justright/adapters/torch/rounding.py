@@ -21,7 +21,7 @@ SAMPLE = 2**13
 
 
 def parameter_step(
-    name: str, before: torch.Tensor, after: torch.Tensor, change: torch.Tensor, gradient: torch.Tensor
+    name: str, before: torch.Tensor, after: torch.Tensor, change: torch.Tensor, gradient: torch.Tensor, size: float
 ) -> ParameterStep:
     """Describe a step of one parameter; shares are those of at most 8192 elements, evenly spread.
 
@@ -35,6 +35,8 @@ def parameter_step(
         The step as the optimizer means it.
     gradient
         The gradient, which says together with the step what is meant to change.
+    size
+        RMS before.
     """
     old, new, step, slope = (_sampled(each) for each in (before, after, change, gradient))
     pushed = (slope != 0) | (step != 0)
@@ -43,7 +45,7 @@ def parameter_step(
         dtype_name(before),
         before.numel(),
         _rms(change),
-        _rms(before),
+        size,
         _share(pushed),
         _share((old == new)[pushed]),
         *(_share(_stays(old, step, dtype)[pushed]) for dtype in HALVES),

@@ -68,6 +68,10 @@ class Subject:
         Opens one forward with the parameters as they are, always on the same random numbers.
     loss, gradients
         What one forward and backward gave.
+    finite
+        Whether all of these gradients are finite.
+    sizes
+        RMS of the parameters by name.
     """
 
     model: torch.nn.Module
@@ -75,6 +79,8 @@ class Subject:
     run: Run
     loss: float
     gradients: Vectors
+    finite: bool
+    sizes: Mapping[str, float]
 
 
 def step_of(subject: Subject, plan: Plan) -> StepRecord:
@@ -125,8 +131,7 @@ def _hindrance(subject: Subject, moved: Vectors, *, given: bool) -> str:
         return "no parameter of the optimizer gets a gradient"
     if not given and sum(each.numel() for each in moved.values()) > LARGEST:
         return f"the model has more than {LARGEST:,} parameters: give optimizer=... to have a step taken all the same"
-    found = (subject.gradients[name] for name in moved)
-    if not math.isfinite(subject.loss) or not all(math.isfinite(float(_norm(each))) for each in found):
+    if not math.isfinite(subject.loss) or not subject.finite:
         return "the loss or its gradient is not finite"
     return ""
 
@@ -195,7 +200,9 @@ class _Stepper:
             place = scratch[each.dtype].to(each.device)[: each.numel()].view(each.shape)
             change = meant[name] if name in meant else torch.sub(each.detach(), before[name], out=place)
             predicted += inner(self.subject.gradients, {name: change})
-            parameters.append(parameter_step(name, before[name], each, change, self.subject.gradients[name]))
+            parameters.append(
+                parameter_step(name, before[name], each, change, self.subject.gradients[name], self.subject.sizes[name])
+            )
         return predicted, tuple(parameters)
 
     def _changes(self, before: Vectors) -> dict[str, torch.Tensor]:

@@ -52,13 +52,14 @@ class Adam(_Usual):
 
     def __init__(self, parameters: Iterable[torch.Tensor], lr: float, weight_decay: float = 0.0) -> None:
         super().__init__(parameters, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay)
+        self._scratch = torch.empty(0)
 
     def _move(self, parameter: torch.Tensor, slope: torch.Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         first, second = group["betas"]
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         if not state:  # both averages are this gradient's, and a second step is rare: nothing is written for it
             state.update(step=1, start=slope)
-            parameter.addcdiv_(slope, slope.abs().add_(group["eps"]).to(slope.dtype), value=-group["lr"])
+            parameter.addcdiv_(slope, self._size(slope).add_(group["eps"]).to(slope.dtype), value=-group["lr"])
             return
         if "start" in state:
             start = state.pop("start")
@@ -68,6 +69,14 @@ class Adam(_Usual):
         state["exp_avg_sq"].mul_(second).addcmul_(slope, slope.conj(), value=1 - second)
         scale = state["exp_avg_sq"].sqrt().div_((1 - second ** state["step"]) ** 0.5).add_(group["eps"])
         parameter.addcdiv_(state["exp_avg"], scale, value=-group["lr"] / (1 - first ** state["step"]))
+
+    def _size(self, slope: torch.Tensor) -> torch.Tensor:
+        """Return the magnitudes, in memory that serves all parameters: fresh memory costs more than to compute them."""
+        if slope.is_complex():
+            return slope.abs()
+        if self._scratch.numel() < slope.numel() or self._scratch.dtype != slope.dtype:
+            self._scratch = torch.empty(slope.numel(), dtype=slope.dtype, device=slope.device)
+        return torch.abs(slope, out=self._scratch[: slope.numel()].view(slope.shape))
 
 
 class AdamW(Adam):
