@@ -368,3 +368,20 @@ def test_what_is_no_optimizer_of_this_model_is_said_in_four_parts(wrong):
     assert "optimizer" in caught.value.where
     assert caught.value.got
     assert caught.value.expected
+
+
+def test_a_chosen_step_into_infinity_is_a_note_without_a_bound():
+    """The parabola through an infinite loss has no curvature, so that nothing can be said of a stable step."""
+    torch.manual_seed(0)
+    model, inputs = nn.Linear(4, 1), torch.arange(1.0, 9.0)[:, None].expand(8, 4)
+    start = model(inputs).detach() + 1e-7
+
+    def steep(output, _target):
+        return torch.exp(1e5 * (output - start).abs()).mean()
+
+    report = jr.check(model, (inputs, torch.zeros(8, 1)), loss=steep)
+    step = report.profile.step
+    assert math.isfinite(step.before)
+    assert step.after == math.inf
+    assert math.isnan(step.stable)
+    assert [(each.code, each.severity.label) for each in report.findings] == [("JR901", "note")]

@@ -191,13 +191,13 @@ class _Stepper:
 
         One piece of memory serves all the differences: memory of their own costs more than to compute them.
         """
-        sizes: dict[torch.dtype, int] = {}
+        kinds: dict[_Kind, int] = {}
         for each in self.moved.values():
-            sizes[each.dtype] = max(each.numel(), sizes.get(each.dtype, 0))
-        scratch = {dtype: torch.empty(size, dtype=dtype) for dtype, size in sizes.items()}
+            kinds[each.dtype, each.device] = max(each.numel(), kinds.get((each.dtype, each.device), 0))
+        scratch = {kind: torch.empty(size, dtype=kind[0], device=kind[1]) for kind, size in kinds.items()}
         predicted, parameters = 0.0, []
         for name, each in self.moved.items():
-            place = scratch[each.dtype].to(each.device)[: each.numel()].view(each.shape)
+            place = scratch[each.dtype, each.device][: each.numel()].view(each.shape)
             change = meant[name] if name in meant else torch.sub(each.detach(), before[name], out=place)
             predicted += inner(self.subject.gradients, {name: change})
             parameters.append(
@@ -245,7 +245,7 @@ class _Stepper:
         with hessian(self.subject.run, self.moved) as matrix:
             along = inner(changes, matrix(changes))
             largest = largest_eigenvalue(matrix, scales, dense_ones)
-        stable = 2.0 / largest if largest else math.nan
+        stable = 2.0 / largest if 0.0 < largest < math.inf else math.nan
         return replace(record, curvature=along, curvature_from=matrix.provenance, stable=stable)
 
     def _tamed(self, record: StepRecord) -> StepRecord:
@@ -316,6 +316,7 @@ class _Stepper:
 
 
 _Take = Callable[[Vectors], None]
+_Kind = tuple[torch.dtype, torch.device]
 
 
 def _overshoots(record: StepRecord) -> bool:
@@ -330,8 +331,8 @@ def _overshoots(record: StepRecord) -> bool:
 
 def _bounded(record: StepRecord) -> StepRecord:
     """Add how far the parabola through the change of the loss and its slope lets a step go before the loss rises."""
-    bound = -2.0 * record.predicted / record.curvature if record.curvature > 0.0 else math.nan
-    return replace(record, stable=bound)
+    bends = 0.0 < record.curvature < math.inf and record.predicted < 0.0
+    return replace(record, stable=-2.0 * record.predicted / record.curvature if bends else math.nan)
 
 
 def _too_short(record: StepRecord) -> bool:

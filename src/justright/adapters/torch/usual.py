@@ -74,8 +74,9 @@ class Adam(_Usual):
         """Return the magnitudes, in memory that serves all parameters: fresh memory costs more than to compute them."""
         if slope.is_complex():
             return slope.abs()
-        if self._scratch.numel() < slope.numel() or self._scratch.dtype != slope.dtype:
-            self._scratch = torch.empty(slope.numel(), dtype=slope.dtype, device=slope.device)
+        kind = (slope.dtype, slope.device)
+        if self._scratch.numel() < slope.numel() or (self._scratch.dtype, self._scratch.device) != kind:
+            self._scratch = slope.new_empty(slope.numel())
         return torch.abs(slope, out=self._scratch[: slope.numel()].view(slope.shape))
 
 
