@@ -36,7 +36,7 @@ DATA_ONLY = {"diagnostics", "report"}
 DATA = {"core", "registry", "errors"}
 """What those may import, besides themselves."""
 
-REGISTRARS = {"activation", "pointwise", "diagnostic"}
+REGISTRARS = {"activation", "pointwise", "diagnostic", "rule"}
 """What a module calls at its top level, as a function or as a decorator, to make itself an entry of a catalogue."""
 
 LATE = {"torch", "jax", "tensorflow", "keras", "mxnet", "rich", "plotly", "typer", "numba"}

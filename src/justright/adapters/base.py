@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from numpy.typing import NDArray
+
 from justright.core.data import DataSummary
 from justright.core.edges import EdgeRecord
-from justright.core.graph import Graph, Initializer
+from justright.core.graph import Graph, Initializer, Node
 from justright.core.step import StepRecord
 from justright.core.zones import Zones
 from justright.errors import BackendError, ModelError
@@ -20,6 +22,9 @@ from justright.statistics.summary import Summary
 from justright.statistics.units import UnitCounts
 
 __all__ = ["Adapter", "Job", "Observation", "Places", "Score", "Target", "Watch", "adapter_of", "load_adapter"]
+
+Arrays = Sequence[NDArray[Any] | None]
+"""Outputs of an operator, or gradients."""
 
 ADAPTERS: Mapping[str, str] = {"torch": "justright.adapters.torch"}
 """Framework, as it is imported, to the package that serves it."""
@@ -198,6 +203,22 @@ class Adapter(Protocol):
 
     def small(self, job: Job) -> bool:
         """Say whether one more real forward takes less time than to trace without data."""
+        ...
+
+    def arrays(self, job: Job) -> Iterator[tuple[str, Any]]:
+        """Yield the values of parameters, buffers and batch as arrays, by the names of their sites; none without any."""
+        ...
+
+    def apply(
+        self, node: Node, operands: Sequence[NDArray[Any]], seed: int
+    ) -> tuple[Arrays, Callable[[Arrays], Arrays]]:
+        """Run the operator of one node on arrays, in the order of its operands, and with its attributes.
+
+        Returns its outputs, and a function from gradients at them to gradients at the operands; ``None`` stands for
+        what is no array or has no gradient. Operators that draw noise use this seed and no other.
+
+        Raises `ForwardError` where the operator does not run alone, or has no gradient.
+        """
         ...
 
     def observe(self, job: Job, graph: Graph, watch: Watch) -> Observation | None:

@@ -215,6 +215,8 @@ class Graph:
         Assumptions made while tracing, each a sentence.
     calls
         Number of native calls that the framework made, those that left no node included.
+    known
+        Values of leaves that are no parameters, as arrays by site, where there are few of them: token ids, masks.
 
     Examples
     --------
@@ -233,6 +235,7 @@ class Graph:
     loss: int | None = None
     notes: tuple[str, ...] = ()
     calls: int = 0
+    known: Mapping[int, Any] = field(default_factory=dict)
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
@@ -365,6 +368,7 @@ class GraphBuilder:
         parameters: Iterable[Parameter] = (),
         notes: Iterable[str] = (),
         calls: int = 0,
+        known: Mapping[int, Any] | None = None,
     ) -> Graph:
         """Close the graph: drop views that nothing reads, name the sites, attach every parameter's uses."""
         outputs = tuple(outputs)
@@ -377,6 +381,7 @@ class GraphBuilder:
             loss=None if loss is None else moved[loss],
             notes=tuple(dict.fromkeys(notes)),
             calls=calls,
+            known={moved[site]: values for site, values in (known or {}).items() if site in moved},
         )
         placed = tuple(replace(parameter, site=moved[parameter.site]) for parameter in parameters)
         uses = _uses(graph, {parameter.site for parameter in placed})

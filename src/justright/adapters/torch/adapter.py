@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch.func import functional_call
 
-from justright.adapters.base import Job, Observation, Target, Watch
+from justright.adapters.base import Arrays, Job, Observation, Target, Watch
+from justright.adapters.torch.apply import apply
 from justright.adapters.torch.conditions import open_form
 from justright.adapters.torch.data import data_of
 from justright.adapters.torch.execute import RealExecutor, ShapeExecutor
@@ -28,7 +30,7 @@ from justright.adapters.torch.statistics import host_array, summary_of
 from justright.adapters.torch.step import Subject, step_of
 from justright.adapters.torch.twins import twins
 from justright.adapters.torch.watcher import Left, Watcher
-from justright.core.graph import Graph, Initializer, Parameter, Role
+from justright.core.graph import Graph, Initializer, Node, Parameter, Role
 from justright.core.layout import weight_layout
 from justright.core.step import StepRecord
 from justright.errors import ForwardError, JustRightError, LossError, TraceError
@@ -97,6 +99,19 @@ class TorchAdapter:
         """Say whether model and batch are small and hold values."""
         tensors = [*job.model.parameters(), *job.model.buffers(), *_tensors(job)]
         return sum(each.numel() for each in tensors) <= SMALL and not any(each.is_meta for each in tensors)
+
+    def arrays(self, job: Job) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the values of parameters, buffers and batch, by the names of their sites."""
+        named = (*job.model.named_parameters(), *job.model.named_buffers(), *batch_tensors(job))
+        for name, tensor in named:
+            if not tensor.is_meta and not tensor.is_complex():
+                yield name, host_array(tensor)
+
+    def apply(
+        self, node: Node, operands: Sequence[np.ndarray], seed: int
+    ) -> tuple[Arrays, Callable[[Arrays], Arrays]]:
+        """Run the operator of one node on arrays."""
+        return apply(node, operands, seed)
 
     def observe(self, job: Job, graph: Graph, watch: Watch) -> Observation | None:
         """Run forward and backward for real, and summarize every floating site."""
@@ -186,6 +201,7 @@ def _record(job: Job, guard: Guard, executor: Executor, notes: list[str]) -> Gra
         parameters=parameters,
         notes=[*notes, *recorder.notes],
         calls=recorder.calls,
+        known=recorder.known,
     )
 
 

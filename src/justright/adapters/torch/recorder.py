@@ -11,6 +11,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from justright.adapters.torch.calls import Func, Schema, attributes, dtype_name, schema_of, tensors_in, tensors_made
 from justright.adapters.torch.mode import EagerMode
 from justright.adapters.torch.place import ModuleStack, user_line
+from justright.adapters.torch.statistics import host_array
 from justright.adapters.torch.vocabulary import RENAMED, canonical
 from justright.core.graph import GraphBuilder, Role
 
@@ -18,6 +19,9 @@ __all__ = ["UNCOUNTED", "Recorder"]
 
 TAG = "_justright_site"
 """Attribute by which a tensor made during the recording remembers its site; it lives and dies with the tensor."""
+
+FEW = 1 << 20
+"""Elements of a leaf up to which its values are kept: masks and token ids, no images."""
 
 DETACH = torch.ops.aten.detach.default
 LIFT = torch.ops.aten.lift_fresh.default
@@ -69,6 +73,7 @@ class Recorder(EagerMode):
         self._fresh: list[tuple[torch.Tensor, int]] = []
         self.calls = 0
         self.notes: list[str] = []
+        self.known: dict[int, Any] = {}
 
     def add_leaf(self, tensor: torch.Tensor, name: str, role: Role) -> int:
         """Make a tensor known as a parameter, buffer, input or constant; return its site."""
@@ -78,6 +83,8 @@ class Recorder(EagerMode):
         site = self.builder.leaf(name, tensor.shape, dtype_name(tensor), role, differentiable=differentiable)
         self._leaves[id(tensor)] = (tensor, site)
         self._owners.setdefault(_storage(tensor), site)
+        if role is not Role.PARAMETER and 0 < tensor.numel() <= FEW and not tensor.is_meta:
+            self.known[site] = host_array(tensor).copy()  # as it is before the forward, which may write to it
         return site
 
     def site_of(self, tensor: torch.Tensor) -> int | None:

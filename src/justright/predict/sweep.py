@@ -1,0 +1,228 @@
+"""The two sweeps over a graph: signals forward, gradients backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from justright.core.axes import Array
+from justright.core.graph import Graph, Node
+from justright.core.moments import Moments
+from justright.core.signals import Signal
+from justright.ops.base import OPERATORS
+from justright.ops.rule import RULES, Call, Gradients, Rule, Unpredictable
+from justright.predict import pointwise
+from justright.predict.fallback import Fallback
+from justright.predict.gradient import Gradient
+from justright.predict.leaves import by_values
+
+__all__ = ["Sweep", "sweep"]
+
+
+@dataclass
+class Sweep:
+    """What the sweeps found, by site; by node index why some could not be predicted, and errors of sampled ones."""
+
+    forward: dict[int, Signal] = field(default_factory=dict)
+    gradient: dict[int, Moments] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+    failed_backward: dict[int, str] = field(default_factory=dict)
+    sampled: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Means:
+    """What a sweep may use beside the graph: known values, and the framework for what has no rule."""
+
+    known: Callable[[int], Array | None]
+    without: frozenset[str]
+    fallback: Fallback | None
+
+    def rule(self, node: Node) -> Rule | None:
+        """Return the rule of a node, unless there is none or it is switched off."""
+        return RULES[node.op] if node.op in RULES and node.op not in self.without else None
+
+    def pointwise(self, node: Node) -> bool:
+        """Say whether a node is an elementwise operator with an entry that is not switched off."""
+        return node.op in OPERATORS and node.op not in self.without and node.op not in RULES
+
+    def sampling(self, reason: Unpredictable) -> Fallback:
+        """Return the fallback, or raise the reason why a node was not predicted otherwise."""
+        if self.fallback is None:
+            raise reason
+        return self.fallback
+
+
+def sweep(
+    graph: Graph,
+    leaves: Mapping[int, Signal],
+    known: Callable[[int], Array | None],
+    *,
+    without: frozenset[str] = frozenset(),
+    fallback: Fallback | None = None,
+) -> Sweep:
+    """Predict every signal and every gradient of a graph.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+    leaves
+        Signals of the leaves: inputs, parameters, buffers.
+    known
+        From a site to its values, where they follow from shapes and data alone.
+    without
+        Canonical names of operators whose rules are switched off: they are sampled, which tests the rules.
+    fallback
+        Samples operators without a rule; without one they are not predicted.
+    """
+    found, means = Sweep(dict(leaves)), _Means(known, without, fallback)
+    for node in graph.nodes:
+        _forward(graph, node, found, means)
+    if graph.loss is not None and graph.loss in found.forward:
+        _backward(graph, found, means)
+    if fallback is not None:
+        found.sampled.update(fallback.errors)
+    return found
+
+
+def _call(graph: Graph, node: Node, found: Sweep, means: _Means) -> Call:
+    return Call(
+        node,
+        tuple(found.forward.get(each.site) for each in node.operands),
+        tuple(graph.sites[each.site].shape for each in node.operands),
+        tuple(graph.sites[site].shape for site in node.outputs),
+        tuple(partial(means.known, each.site) for each in node.operands),
+    )
+
+
+def _forward(graph: Graph, node: Node, found: Sweep, means: _Means) -> None:
+    if not any(graph.sites[site].floating and graph.sites[site].size for site in node.outputs):
+        return
+    if _fill(graph, node, found, means):
+        return
+    call = _call(graph, node, found, means)
+    try:
+        results = _results(node, call, means)
+    except Unpredictable as reason:
+        found.failed[node.index] = str(reason)
+        return
+    for site, result in zip(node.outputs, results, strict=False):
+        if result is not None:
+            found.forward[site] = result
+
+
+def _fill(graph: Graph, node: Node, found: Sweep, means: _Means) -> bool:
+    """Take what follows from shapes and data alone as it is; values that hide logits are no signal."""
+    values = {site: means.known(site) for site in node.outputs if graph.sites[site].floating}
+    if any(each is None for each in values.values()):
+        return False
+    for site, each in values.items():
+        if each is not None and np.all(np.isfinite(each)) and not np.any(each <= pointwise.HIDDEN):
+            found.forward[site] = by_values(each)
+    return True
+
+
+def _results(node: Node, call: Call, means: _Means) -> Sequence[Signal | None]:
+    try:
+        return _predicted(node, call, means)
+    except Unpredictable as reason:
+        first, fallback = reason, means.sampling(reason)
+    try:
+        unnamed = node.op not in RULES and node.op not in OPERATORS
+        return [fallback.mapped(call)] if unnamed and fallback.elementwise(call) else fallback.forward(call)
+    except Unpredictable as second:
+        raise Unpredictable(f"{reason}; {second}") from second
+
+
+def _predicted(node: Node, call: Call, means: _Means) -> Sequence[Signal | None]:
+    rule = means.rule(node)
+    if rule is not None:
+        result = rule.forward(call)
+    elif means.pointwise(node):
+        result = pointwise.forward(call)
+    else:
+        raise Unpredictable("its rule is switched off" if node.op in means.without else "no rule")
+    return [result] if isinstance(result, Signal) else result
+
+
+def _backward(graph: Graph, found: Sweep, means: _Means) -> None:
+    gradients: dict[int, Gradient] = {graph.loss: Gradient.fresh(Moments.constant((), 1.0))}  # type: ignore[dict-item]
+    for node in reversed(graph.nodes):
+        arrived = [gradients.pop(site, None) for site in node.outputs]
+        for site, gradient in zip(node.outputs, arrived, strict=True):
+            if gradient is not None:
+                found.gradient[site] = gradient.moments
+        if all(each is None for each in arrived) or node.op == "detach":
+            continue
+        call = _call(graph, node, found, means)
+        try:
+            passed = _passed(graph, node, call, found, arrived, means)
+        except Unpredictable as reason:
+            found.failed_backward[node.index] = str(reason)
+            continue
+        for site, gradient in passed:
+            gradients[site] = gradients[site].plus(gradient) if site in gradients else gradient
+    for site, gradient in gradients.items():
+        found.gradient[site] = gradient.moments
+
+
+def _passed(
+    graph: Graph, node: Node, call: Call, found: Sweep, arrived: Sequence[Gradient | None], means: _Means
+) -> list[tuple[int, Gradient]]:
+    wanted = [graph.sites[each.site].differentiable for each in node.operands]
+    if not any(wanted):
+        return []
+    moments = [None if each is None else each.moments for each in arrived]
+    try:
+        rule = means.rule(node)
+        if rule is not None:
+            by_name = rule.backward(call, [found.forward.get(site) for site in node.outputs], moments)
+            return _in_order(node, wanted, by_name)
+        if not means.pointwise(node) or arrived[0] is None:
+            raise Unpredictable("no rule")
+        return _multiplied(node, wanted, call, arrived[0])
+    except Unpredictable as reason:
+        first, fallback = reason, means.sampling(reason)
+    try:
+        if node.op not in RULES and node.op not in OPERATORS and arrived[0] is not None and fallback.elementwise(call):
+            return [(node.operands[0].site, arrived[0].multiplied(fallback.slope(call)))]
+        return _in_order(node, wanted, fallback.by_name(call, moments))
+    except Unpredictable as second:
+        raise Unpredictable(f"{first}; {second}") from second
+
+
+def _multiplied(node: Node, wanted: Sequence[bool], call: Call, arrived: Gradient) -> list[tuple[int, Gradient]]:
+    """Multiply the gradient of an elementwise operator with its derivatives."""
+    return [
+        (operand.site, _narrowed(arrived.multiplied(pointwise.slope(call, at)), call.shapes[at], call.outputs[0]))
+        for at, (operand, want) in enumerate(zip(node.operands, wanted, strict=True))
+        if want
+    ]
+
+
+def _in_order(node: Node, wanted: Sequence[bool], by_name: Gradients) -> list[tuple[int, Gradient]]:
+    """Hand gradients by operand name to the sites of the operands."""
+    seen: dict[str, int] = {}
+    passed = []
+    for operand, want in zip(node.operands, wanted, strict=True):
+        at = seen.setdefault(operand.name, 0)
+        seen[operand.name] += 1
+        each = by_name.get(operand.name)
+        moments = each if isinstance(each, Moments) or each is None else each[at]
+        if want and moments is not None:
+            passed.append((operand.site, Gradient.fresh(moments)))
+    return passed
+
+
+def _narrowed(gradient: Gradient, shape: tuple[int, ...], out: tuple[int, ...]) -> Gradient:
+    """Sum over the dimensions along which an operand was repeated."""
+    if shape == out:
+        return gradient
+    moments = gradient.moments
+    extra = len(out) - len(shape)
+    repeated = [extra + dim for dim, length in enumerate(shape) if length == 1 and out[extra + dim] != 1]
+    return Gradient.fresh(moments.sum(repeated, keep=True).sum(range(extra)))
