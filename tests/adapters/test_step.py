@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import justright as jr
-from justright.adapters.torch import usual
+from justright.adapters.torch import travelled, usual
 from justright.adapters.torch.curvature import hessian, inner, largest_eigenvalue
 from justright.core.profile import Provenance
 from justright.errors import InputError, JustRightError
@@ -385,3 +385,20 @@ def test_a_chosen_step_into_infinity_is_a_note_without_a_bound():
     assert step.after == math.inf
     assert math.isnan(step.stable)
     assert [(each.code, each.severity.label) for each in report.findings] == [("JR901", "note")]
+
+
+@pytest.mark.parametrize("piece", [5, 36, 2**18])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_step_is_measured_in_pieces_as_in_one(piece, dtype, monkeypatch):
+    """Of plain gradient descent both are known: the step is the rate times the gradient, the slope its square."""
+    monkeypatch.setattr(travelled, "PIECE", piece)
+    model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 1)).to(dtype)
+    inputs, targets = torch.linspace(-1, 1, 30, dtype=dtype).reshape(5, 6), torch.full((5, 1), 0.25, dtype=dtype)
+    step = jr.check(model, (inputs, targets), loss=nn.functional.mse_loss, optimizer="sgd:0.125").profile.step
+    nn.functional.mse_loss(model(inputs), targets).backward()
+    slopes = {name: each.grad.double() for name, each in model.named_parameters()}
+    tolerance = 2**-6 if dtype is torch.bfloat16 else 1e-5  # the rate times the gradient is rounded once to the dtype
+    for each in step.parameters:
+        assert each.update == pytest.approx(0.125 * float(slopes[each.name].square().mean().sqrt()), rel=tolerance)
+    expected = -0.125 * sum(float(each.square().sum()) for each in slopes.values())
+    assert step.predicted == pytest.approx(expected, rel=tolerance)

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from justright.core.information import AttentionStatistics, RelationStatistics, RoutingStatistics
+from justright.statistics.pairs import copies, gram
 
 __all__ = [
     "AttentionSums",
     "RelationSums",
     "RoutingSums",
     "attention_sums",
-    "copies",
+    "magnitude",
     "relation_sums",
     "routing_sums",
 ]
@@ -33,17 +34,8 @@ DIRECTIONS: Final = 8
 UPPER: Final = 0.9
 """Quantile of the features' own spreads: a tenth of them, at whatever scale, is enough to tell examples apart."""
 
-EQUAL: Final = 1e-3
-"""Difference of two units over their variation below which they are copies; chance: under 1e-180."""
-
-NOISE: Final = 16.0
-"""Units of rounding below which a unit counts as constant: a sum of 256 products errs by sqrt(256) of them."""
-
 SHARP: Final = 0.99
 """Probability from which on a row of attention is one choice: its Jacobian has lost 98 % of the trace it can have."""
-
-ROWS: Final = 64
-"""Rows over which units are compared: independent units never agree on so many, see `EQUAL`."""
 
 MASKED: Final = -9e3
 """Logits below are masks: code writes -1e4, -1e9, the smallest number of the dtype, or minus infinity."""
@@ -192,25 +184,26 @@ def relation_sums(values: Array, sizes: tuple[int, int, int], epsilon: float) ->
     RelationSums or None
         `None` if some value is not finite, or there is one example only.
     """
-    if len(values) < 2 or not np.isfinite(values).all():  # noqa: PLR2004  a pair
+    largest = magnitude(values)
+    if len(values) < 2 or not np.isfinite(largest):  # noqa: PLR2004  a pair
         return None
-    values = values / (np.abs(values).max() or 1.0)  # all results are ratios, and squares must not underflow
-    count, positions = values.shape[:2]
+    values = values / (largest or 1.0)  # all results are ratios, and squares must not underflow
+    count = len(values)
     rows = values.reshape(count, -1)
     deviations = rows - rows.mean(0)
-    spectrum = np.linalg.eigvalsh(deviations @ deviations.T)[::-1].clip(min=0.0)
+    spectrum = np.linalg.eigvalsh(gram(deviations))[::-1].clip(min=0.0)
     kept = np.zeros(DIRECTIONS)
     kept[: min(count, DIRECTIONS)] = spectrum[:DIRECTIONS]
-    cosines = _cosines(rows)
+    power, spread = _squares(rows), _squares(deviations)
     varying, distinct = copies(values, epsilon)
     return RelationSums(
         sizes,
-        cosines,
+        _cosines(gram(rows)),
         count * (count - 1) // 2,
-        float((rows**2).sum()),
-        float((deviations**2).sum()) * count / (count - 1),
-        float(values.var(axis=1, ddof=1).sum()) * positions if positions > 1 else math.nan,
-        _resolved(rows, deviations),
+        float(power.sum()),
+        float(spread.sum()) * count / (count - 1),
+        _across(values),
+        _resolved(power / count, spread / (count - 1)),
         (float(spectrum.sum()), float((spectrum**2).sum())),
         kept,
         min(count - 1, rows.shape[1]),
@@ -244,40 +237,32 @@ def _root(part: float, whole: float) -> float:
     return math.sqrt(part / whole) if whole else math.nan
 
 
-def _cosines(rows: Array) -> float:
+def _across(values: Array) -> float:
+    """Sum of squares of the deviations from the mean position, corrected for the mean; ``nan`` with one position."""
+    positions = values.shape[1]
+    if positions == 1:
+        return math.nan
+    return float(_squares(values - values.mean(1, keepdims=True)).sum() * (positions / (positions - 1)))
+
+
+def _squares(rows: Array) -> Array:
+    """Sum the squares over the first axis, without an array of squares."""
+    return np.asarray(np.einsum("i...,i...->...", rows, rows))
+
+
+def _cosines(products: Array) -> float:
     """Sum of the cosines of all pairs; an example that is all zeros has cosine 0 with any other."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    units = rows / np.where(norms > 0, norms, 1.0)
-    return float((units.sum(0) ** 2).sum() - (units**2).sum()) / 2.0
+    norms = np.sqrt(np.diagonal(products))
+    scales = np.where(norms > 0, norms, 1.0)
+    return float(np.triu(products / scales[:, None] / scales, 1).sum())
 
 
-def _resolved(rows: Array, deviations: Array) -> float:
-    """Upper quantile of the features' spreads over their own RMS; 0 if all are zero."""
-    power = (rows**2).mean(0)
+def _resolved(power: Array, spread: Array) -> float:
+    """Upper quantile of the features' spreads over their own RMS, by their squares; 0 if all are zero."""
     alive = power > 0
-    if not alive.any():
-        return 0.0
-    spread = (deviations[:, alive] ** 2).sum(0) / (len(rows) - 1)
-    return float(np.quantile(np.sqrt(spread / power[alive]), UPPER))
+    return float(np.quantile(np.sqrt(spread[alive] / power[alive]), UPPER)) if alive.any() else 0.0
 
 
-def copies(values: Array, epsilon: float) -> tuple[int, int]:
-    """Count the units that vary, and those among them that equal no earlier one, over an even subsample of rows.
-
-    Parameters
-    ----------
-    values
-        Shape ``[examples, positions, units]``.
-    epsilon
-        Spacing of the dtype at 1.
-    """
-    rows = values.reshape(-1, values.shape[2])
-    rows = rows[:: -(-len(rows) // ROWS)]
-    deviations = rows - rows.mean(0)
-    size, spread = np.sqrt((rows**2).mean(0)), np.sqrt((deviations**2).mean(0))
-    alive = spread > NOISE * epsilon * size
-    kept, spread = rows[:, alive], spread[alive]
-    squares = (kept**2).sum(0)
-    distance = (squares[:, None] + squares - 2.0 * kept.T @ kept).clip(min=0.0) / len(rows)
-    equal = np.sqrt(distance) <= EQUAL * np.minimum(spread[:, None], spread)
-    return int(alive.sum()), int(alive.sum() - np.triu(equal, 1).any(0).sum())
+def magnitude(values: Array) -> float:
+    """Return the largest magnitude, 0 if there are no values; ``nan`` if one is."""
+    return float(max(values.max(initial=0.0), -values.min(initial=0.0)))

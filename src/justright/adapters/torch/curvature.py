@@ -11,7 +11,7 @@ from justright.adapters.torch.gradients import gradients
 from justright.adapters.torch.statistics import dense
 from justright.core.profile import Provenance
 
-__all__ = ["Hessian", "Run", "Vectors", "hessian", "inner", "largest_eigenvalue"]
+__all__ = ["Hessian", "Run", "Vectors", "dot", "hessian", "inner", "largest_eigenvalue"]
 
 Vectors = Mapping[str, torch.Tensor]
 """One tensor a parameter, by name."""
@@ -144,10 +144,11 @@ def largest_eigenvalue(matrix: Hessian, scales: Mapping[str, float], start: Vect
 
 def inner(first: Vectors, second: Vectors) -> float:
     """Return the inner product over the parameters that both have; real part for complex ones."""
-    return sum(_dot(first[name], second[name]) for name in first if name in second)
+    return sum(dot(first[name], second[name]) for name in first if name in second)
 
 
-def _dot(first: torch.Tensor, second: torch.Tensor) -> float:
+def dot(first: torch.Tensor, second: torch.Tensor) -> float:
+    """Return the inner product of two tensors of one shape, in at least float32; real part for complex ones."""
     first, second = dense(first.detach()), dense(second.detach())
     if first.is_complex():
         first, second = torch.view_as_real(first.resolve_conj()), torch.view_as_real(second.resolve_conj())

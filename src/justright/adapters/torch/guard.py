@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 
 from justright.adapters.torch.calls import Func, schema_of, tensors_written
@@ -33,7 +34,7 @@ class Guard:
             if real(tensor):
                 memory = memory_of(tensor)
                 if memory in self._protected and memory not in self._copies:
-                    self._copies[memory] = self._protected[memory].clone()
+                    self._copies[memory] = _copy(self._protected[memory])
 
     def before(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return what a protected tensor held at first, on the copy itself, which is made now if it was not before."""
@@ -46,6 +47,17 @@ class Guard:
         for memory, copy in self._copies.items():
             self._protected[memory].copy_(copy)
         self._copies.clear()
+
+
+def _copy(memory: torch.UntypedStorage) -> torch.UntypedStorage:
+    """Copy memory, on the host into an array's.
+
+    NumPy asks for huge pages where an array is large, PyTorch does not; and what it takes to touch every small page of
+    fresh memory for the first time is several times what it takes to copy.
+    """
+    if memory.device.type != "cpu":
+        return memory.clone()
+    return torch.from_numpy(np.empty(memory.nbytes(), np.uint8)).untyped_storage().copy_(memory)
 
 
 class Guarding(EagerMode):

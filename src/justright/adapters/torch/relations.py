@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from justright.adapters.base import Places
 from justright.adapters.torch.statistics import host_array
+from justright.statistics.pairs import copies
 from justright.statistics.relations import (
     AttentionSums,
     RelationSums,
     RoutingSums,
     attention_sums,
-    copies,
+    magnitude,
     relation_sums,
     routing_sums,
 )
@@ -51,7 +52,7 @@ def relation_of(tensor: torch.Tensor, places: Places) -> RelationSums | None:
 def copies_of(gradient: torch.Tensor, places: Places) -> tuple[int, int]:
     """Count the units whose gradient varies, and the different ones among them; none if a value is not finite."""
     values, _ = _drawn(gradient, places)
-    largest = np.abs(values).max(initial=0.0)
+    largest = magnitude(values)
     return copies(values / largest, torch.finfo(gradient.dtype).eps) if 0 < largest < np.inf else (0, 0)
 
 

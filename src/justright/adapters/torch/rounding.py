@@ -21,7 +21,14 @@ SAMPLE = 2**13
 
 
 def parameter_step(
-    name: str, before: torch.Tensor, after: torch.Tensor, change: torch.Tensor, gradient: torch.Tensor, size: float
+    name: str,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    change: torch.Tensor | None,
+    gradient: torch.Tensor,
+    *,
+    update: float,
+    size: float,
 ) -> ParameterStep:
     """Describe a step of one parameter; shares are those of at most 8192 elements, evenly spread.
 
@@ -32,19 +39,20 @@ def parameter_step(
     before, after
         Its values before and after, in its own dtype.
     change
-        The step as the optimizer means it.
+        The step as the optimizer means it, where that is not the difference of the two.
     gradient
         The gradient, which says together with the step what is meant to change.
-    size
-        RMS before.
+    update, size
+        RMS of the step as it is meant, and RMS before.
     """
-    old, new, step, slope = (_sampled(each) for each in (before, after, change, gradient))
+    old, new, slope = (_sampled(each) for each in (before, after, gradient))
+    step = new - old if change is None else _sampled(change)
     pushed = (slope != 0) | (step != 0)
     return ParameterStep(
         name,
         dtype_name(before),
         before.numel(),
-        _rms(change),
+        update,
         size,
         _share(pushed),
         _share((old == new)[pushed]),
@@ -81,11 +89,6 @@ def _sampled(tensor: torch.Tensor) -> torch.Tensor:
     while math.gcd(stride, flat.numel()) > 1:
         stride += 1
     return flat[::stride]
-
-
-def _rms(tensor: torch.Tensor) -> float:
-    wide = torch.float32 if tensor.dtype in HALVES else None
-    return float(torch.linalg.vector_norm(tensor, dtype=wide)) / math.sqrt(tensor.numel())
 
 
 def _share(which: torch.Tensor) -> float:

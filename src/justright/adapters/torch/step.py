@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
-from justright.adapters.torch.curvature import Run, Vectors, hessian, inner, largest_eigenvalue
-from justright.adapters.torch.gradients import gradients
-from justright.adapters.torch.guard import Guarding
-from justright.adapters.torch.optimizers import Plan, described, needs_closure, rates_of, undone, waits
+from justright.adapters.torch.curvature import Vectors, hessian, inner, largest_eigenvalue
+from justright.adapters.torch.optimizers import Plan, described, rates_of, waits
 from justright.adapters.torch.preserve import preserved
-from justright.adapters.torch.rounding import HALVES, parameter_step, share_unmoved
+from justright.adapters.torch.rounding import HALVES, share_unmoved
 from justright.adapters.torch.statistics import dense
+from justright.adapters.torch.taking import Subject, Take, Taker
+from justright.adapters.torch.travelled import travelled
 from justright.core.profile import Provenance
-from justright.core.step import ParameterStep, StepRecord, runs_away
+from justright.core.step import StepRecord
 from justright.errors import InputError, JustRightError
 
 __all__ = ["Subject", "step_of"]
@@ -52,35 +50,6 @@ errors add up, each of half an epsilon."""
 
 LARGEST = 2**30
 """Parameters above which no step is taken unasked: copies of a model of 4 GiB may not fit beside it."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a step is taken on.
-
-    Parameters
-    ----------
-    model
-        The model.
-    batch
-        Tensors of the batch, which a forward may overwrite.
-    run
-        Opens one forward with the parameters as they are, always on the same random numbers.
-    loss, gradients
-        What one forward and backward gave.
-    finite
-        Whether all of these gradients are finite.
-    sizes
-        RMS of the parameters by name.
-    """
-
-    model: torch.nn.Module
-    batch: Iterable[torch.Tensor]
-    run: Run
-    loss: float
-    gradients: Vectors
-    finite: bool
-    sizes: Mapping[str, float]
 
 
 def step_of(subject: Subject, plan: Plan) -> StepRecord:
@@ -118,7 +87,7 @@ def step_of(subject: Subject, plan: Plan) -> StepRecord:
         if hindrance:
             return replace(record, untaken=hindrance)
         try:
-            return _Stepper(subject, optimizer, moved, record.before + record.noise).examined(record)
+            return _Examiner(Taker(subject, optimizer, moved), record.before + record.noise).examined(record)
         except JustRightError:
             raise
         except Exception as error:
@@ -146,36 +115,21 @@ def _failed(record: StepRecord, error: Exception) -> StepRecord:
     ) from error  # fmt: skip
 
 
-class _Stepper:
-    """Takes steps of one optimizer on one subject."""
+class _Examiner:
+    """Examines a step, and what it gives a reason for; a trial has come down when its loss is `start` again."""
 
-    def __init__(
-        self,
-        subject: Subject,
-        optimizer: torch.optim.Optimizer,
-        moved: Mapping[str, torch.nn.Parameter],
-        start: float,
-    ) -> None:
-        self.subject = subject
-        self.optimizer = optimizer
-        self.moved = moved
+    def __init__(self, taker: Taker, start: float) -> None:
+        self.taker = taker
+        self.subject = taker.subject
+        self.moved = taker.moved
         self.start = start
 
     def examined(self, record: StepRecord) -> StepRecord:
-        """Take the first step, and what it gives a reason for."""
-        meant = self._meant() if any(each.dtype in HALVES for each in self.moved.values()) else {}
-        with self._undone() as (step, before):
+        """Take the first step, and further ones after one that looks too large, too small, or lost to rounding."""
+        meant = self.taker.meant()
+        with self.taker.undone() as (step, before):
             step(self.subject.gradients)
-            after = self._loss()
-            predicted, parameters = self._described(before, meant)
-            record = replace(
-                record,
-                after=after,
-                predicted=predicted,
-                curvature=2 * (after - record.before - predicted),
-                curvature_from=Provenance.MEASURED,
-                parameters=parameters,
-            )
+            record = self._first(record, before, meant)
             if not record.given:
                 return _bounded(record) if _overshoots(record) else record
             if not _overshoots(record) and not _too_short(record):
@@ -186,37 +140,32 @@ class _Stepper:
             return record
         return self._tamed(record if meant else self._bent(record, changes))
 
-    def _described(self, before: Vectors, meant: Vectors) -> tuple[float, tuple[ParameterStep, ...]]:
-        """Return the change of the loss to first order, and what the step does to each parameter.
-
-        One piece of memory serves all the differences: memory of their own costs more than to compute them.
-        """
-        kinds: dict[_Kind, int] = {}
-        for each in self.moved.values():
-            kinds[each.dtype, each.device] = max(each.numel(), kinds.get((each.dtype, each.device), 0))
-        scratch = {kind: torch.empty(size, dtype=kind[0], device=kind[1]) for kind, size in kinds.items()}
-        predicted, parameters = 0.0, []
-        for name, each in self.moved.items():
-            place = scratch[each.dtype, each.device][: each.numel()].view(each.shape)
-            change = meant[name] if name in meant else torch.sub(each.detach(), before[name], out=place)
-            predicted += inner(self.subject.gradients, {name: change})
-            parameters.append(
-                parameter_step(name, before[name], each, change, self.subject.gradients[name], self.subject.sizes[name])
-            )
-        return predicted, tuple(parameters)
+    def _first(self, record: StepRecord, before: Vectors, meant: Vectors) -> StepRecord:
+        """Add what the first step did."""
+        after = self.taker.loss()
+        predicted, parameters = travelled(before, self.moved, meant, self.subject.gradients, self.subject.sizes)
+        return replace(
+            record,
+            after=after,
+            predicted=predicted,
+            curvature=2 * (after - record.before - predicted),
+            curvature_from=Provenance.MEASURED,
+            parameters=parameters,
+        )
 
     def _changes(self, before: Vectors) -> dict[str, torch.Tensor]:
         return {name: each.detach() - before[name] for name, each in self.moved.items()}
 
-    def _tried(self, record: StepRecord, step: _Take, before: Vectors, changes: Vectors) -> StepRecord:
-        """Take further steps after one that looks too large, too small, or lost to rounding."""
-        losses, last = self._further(step, TRIAL, PATIENCE) if _overshoots(record) else self._further(step, REACH)
-        travelled = self._changes(before)
+    def _tried(self, record: StepRecord, step: Take, before: Vectors, changes: Vectors) -> StepRecord:
+        """Take further steps, as many as it takes to see where they lead."""
+        lengths = (TRIAL, PATIENCE, self.start) if _overshoots(record) else (REACH,)
+        losses, last = self.taker.further(step, *lengths)
+        way = self._changes(before)
         first = inner(changes, changes) ** 0.5
         return replace(
             record,
             trial=tuple(losses),
-            growth=inner(travelled, travelled) ** 0.5 / first / (1 + len(losses)) if first else 1.0,
+            growth=inner(way, way) ** 0.5 / first / (1 + len(losses)) if first else 1.0,
             frozen=share_unmoved(self.subject.gradients, before, self.moved),
             silenced=tuple(
                 name
@@ -226,16 +175,6 @@ class _Stepper:
                 and not _norm(last.get(name, each.new_zeros(1)))
             ),
         )
-
-    def _further(self, step: _Take, steps: int, most: int = 0) -> tuple[list[float], Vectors]:
-        """Take more steps, up to `most` until the loss has come down; return the losses and the last gradients."""
-        losses: list[float] = []
-        loss, found = self._evaluated()
-        while math.isfinite(loss) and (len(losses) < steps or (len(losses) < most and runs_away(losses, self.start))):
-            step(found)
-            loss, found = self._evaluated()
-            losses.append(loss)
-        return losses, found
 
     def _bent(self, record: StepRecord, changes: Vectors) -> StepRecord:
         """Add what the Hessian says about a step that goes too far."""
@@ -255,68 +194,10 @@ class _Stepper:
         return replace(record, tame=next((each for each in factors if self._falls(each)), math.nan))
 
     def _falls(self, factor: float) -> bool:
-        with self._undone() as (step, _):
-            for group in self.optimizer.param_groups:
-                if "lr" in group:
-                    group["lr"] = group["lr"] * factor
+        with self.taker.undone(factor) as (step, _):
             step(self.subject.gradients)
-            losses, _ = self._further(step, SHORT)
+            losses, _ = self.taker.further(step, SHORT)
         return bool(losses) and all(map(math.isfinite, losses)) and losses[-1] < self.subject.loss
-
-    def _meant(self) -> dict[str, torch.Tensor]:
-        """Return the step that the optimizer would take on float32 copies of parameters in 16 bits."""
-        with self._undone() as (step, before):
-            for name, each in self.moved.items():
-                if each.dtype in HALVES:
-                    each.grad = None
-                    each.data = before[name].float()
-            step(
-                {name: each.float() if each.dtype in HALVES else each for name, each in self.subject.gradients.items()}
-            )
-            return {name: each.detach() - before[name].to(each.dtype) for name, each in self.moved.items()}
-
-    @contextmanager
-    def _undone(self) -> Iterator[tuple[_Take, Vectors]]:
-        """Open steps that are undone at the end; give what takes one, and the parameters' values before."""
-        with undone(self.subject.model, self.optimizer, self.subject.batch) as guard:
-            before = {name: guard.before(each.detach()) for name, each in self.moved.items()}
-
-            def take(found: Vectors) -> None:
-                self._put(found)
-                with Guarding(guard), torch.enable_grad():
-                    self.optimizer.step(*([self._closure] if needs_closure(self.optimizer) else []))
-
-            yield take, before
-
-    def _closure(self) -> float:
-        loss, found = self._evaluated()
-        self._put(found)
-        return loss
-
-    def _put(self, found: Vectors) -> None:
-        """Give every parameter of the optimizer its gradient, and those without one none."""
-        gradients = {id(self.moved[name]): each for name, each in found.items() if name in self.moved}
-        keeps = type(self.optimizer).__module__.startswith(("torch.optim", "justright."))  # others may write to it
-        for group in self.optimizer.param_groups:
-            for parameter in group["params"]:
-                gradient = gradients.get(id(parameter))
-                parameter.grad = gradient if keeps or gradient is None else gradient.clone()
-
-    def _loss(self) -> float:
-        try:
-            with self.subject.run(differentiable=False) as loss:
-                return float(loss)
-        except JustRightError:  # a forward may take gradients itself
-            with self.subject.run() as loss:
-                return float(loss.detach())
-
-    def _evaluated(self) -> tuple[float, Vectors]:
-        with self.subject.run() as loss:
-            return float(loss.detach()), gradients(self.moved, loss)
-
-
-_Take = Callable[[Vectors], None]
-_Kind = tuple[torch.dtype, torch.device]
 
 
 def _overshoots(record: StepRecord) -> bool:
