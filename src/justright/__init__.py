@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from justright.checking import check
+    from justright.meanfield.critical import critical
+    from justright.meanfield.point import phase
+    from justright.predicting import predict
     from justright.report.comparison import compare
     from justright.report.report import Report
 
-__all__ = ["Report", "__version__", "check", "compare"]
+__all__ = ["Report", "__version__", "check", "compare", "critical", "phase", "predict"]
 
 __version__ = "0.1.0.dev0"
 
 _HOME = {
     "check": "justright.checking",
     "compare": "justright.report.comparison",
+    "critical": "justright.meanfield.critical",
+    "phase": "justright.meanfield.point",
+    "predict": "justright.predicting",
     "Report": "justright.report.report",
 }
 """Where each public name lives; loaded at its first use, so that importing justright stays quick."""
@@ -26,6 +34,17 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+class _Package(ModuleType):
+    """Keeps the verb `predict` from being hidden by the package of that name, which is imported with it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The main job: trace, measure, diagnose, report."""
+"""The main job: trace, predict, measure, diagnose, report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from justright.core.graph import Graph, Initializer
 from justright.core.profile import Profile, SiteRecord
 from justright.diagnostics.base import Case, diagnose
 from justright.errors import ForwardError, InputError, TraceError
+from justright.foreseeing import foresee, joined
 from justright.measure.engine import Measurement, measure
 from justright.report.report import Report
 
@@ -133,13 +134,15 @@ def _examine(adapter: Adapter, jobs: list[Job], title: str | None, progress: Pro
     progress("trace", 0, 1)
     graph, untraced = _traced(adapter, jobs[0])
     progress("trace", 1, 1)
+    foreseen = None if graph is None else foresee(adapter, jobs[0], graph)
     measured = measure(adapter, jobs, graph, progress=progress)
+    foreseen = foresee(adapter, jobs[0], measured.graph) if foreseen is None else foreseen
+    measured = replace(measured, profile=joined(measured.profile, foreseen))
     ran: list[Ran] = []
     findings, unjudged = diagnose(Case(measured.graph, measured.profile), tell=ran.append)
     notes = (*jobs[0].notes, *([f"loss, since none was given: {measured.scored}"] if chosen else []))
-    coverage = replace(
-        _coverage(measured, (*unjudged, *untraced), (*notes, *_stepped(measured))), diagnostics=tuple(ran)
-    )
+    gaps = (*unjudged, *untraced, *foreseen.gaps)
+    coverage = replace(_coverage(measured, gaps, (*notes, *_stepped(measured))), diagnostics=tuple(ran))
     facts = {
         **jobs[0].facts,
         "loss": measured.scored,

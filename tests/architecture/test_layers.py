@@ -226,6 +226,8 @@ SOUND = {
     "core.graph": "import justright.errors",
     "ops.__init__": "",
     "ops.relu": "from justright.core import graph",
+    "predict.__init__": "",
+    "predict.sweep": "from justright.ops import relu",
     "statistics.__init__": "",
     "statistics.kernels": "",
     "statistics.parallel": "import justright.statistics.kernels",

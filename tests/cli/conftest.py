@@ -9,6 +9,7 @@ import textwrap
 import pytest
 from typer.testing import CliRunner
 
+from justright.core.coverage import Coverage
 from justright.core.findings import Finding, Severity
 from justright.core.graph import Graph
 from justright.core.profile import Profile
@@ -98,12 +99,14 @@ def checked(monkeypatch):
 
     class Checked:
         severities: tuple[Severity, ...] = ()
+        coverage = Coverage(sites=1, forward=1)
         target = None
         device = None
 
         def __call__(self, target, *, device=None, progress=None):
             self.target, self.device, self.progress = target, device, progress
-            return Report(target.title, Graph((), ()), Profile(()), tuple(finding(each) for each in self.severities))
+            found = tuple(finding(each) for each in self.severities)
+            return Report(target.title, Graph((), ()), Profile(()), found, self.coverage)
 
     made = Checked()
     monkeypatch.setattr(justright.checking, "check_target", made)

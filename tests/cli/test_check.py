@@ -12,6 +12,7 @@ import pytest
 
 from justright.cli.main import main
 from justright.cli.progress import progress_bar
+from justright.core.coverage import Coverage
 from justright.core.findings import Severity
 
 NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
@@ -32,6 +33,13 @@ NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
 def test_exit_code(found, fail_on, code, folder, checked, run):
     checked.severities = found
     assert run("check", "net.py:make", "--fail-on", fail_on).exit_code == code
+
+
+@pytest.mark.parametrize(("found", "code"), [([], 2), ([NOTE], 0), ([ERROR], 1)])
+def test_what_was_not_checked_is_not_healthy(found, code, folder, checked, run):
+    checked.coverage = Coverage()
+    checked.severities = found
+    assert run("check", "net.py:make").exit_code == code
 
 
 def test_errors_fail_by_default(folder, checked, run):
@@ -207,7 +215,7 @@ def resolve(source, seed):
 def check(target, **_):
     print("printed by the check")
     gaps = tuple(Gap("x" * 50, "y" * 50, 1, str(i)) for i in range(4000))
-    return Report("long", Graph((), ()), Profile(()), (), Coverage(gaps=gaps))
+    return Report("long", Graph((), ()), Profile(()), (), Coverage(sites=1, forward=1, gaps=gaps))
 
 justright.cli.sources.resolve = resolve
 justright.checking.check_target = check

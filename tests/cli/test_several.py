@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from justright.cli.files import names_of
+from justright.core.coverage import Coverage
 from justright.core.findings import Severity
 
 WARNING, ERROR = Severity.WARNING, Severity.ERROR
@@ -44,6 +45,14 @@ def found(checked, monkeypatch):
 def test_the_exit_code_is_that_of_the_worst(severities, models, code, folder, found, run):
     found(severities)
     assert run("check", *models).exit_code == code
+
+
+def test_one_of_which_nothing_was_checked_is_the_worst(folder, found, checked, run):
+    checked.coverage = Coverage()
+    found({"net.py:pair": [ERROR]})
+    result = run("check", "net.py:make", "net.py:pair")
+    assert result.stdout.splitlines()[-1] == "2 models: 1 error, 1 not checked"
+    assert result.exit_code == 2
 
 
 def test_one_that_cannot_be_examined_does_not_stop_the_others(folder, found, run):
@@ -94,7 +103,7 @@ def test_files_go_into_folders_a_file_a_model(folder, found, run):
         "json", "net.py-make.html", "net.py-pair.html",
     ]  # fmt: skip
     written = {path.name: json.loads(path.read_text())["verdict"] for path in Path("out/json").iterdir()}
-    assert written == {"net.py-make.json": "not checked", "net.py-pair.json": "error"}
+    assert written == {"net.py-make.json": "healthy", "net.py-pair.json": "error"}
     assert result.stdout.count("wrote ") == 4
 
 

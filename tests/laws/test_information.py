@@ -11,6 +11,7 @@ from scipy import stats
 
 from justright.core.graph import GraphBuilder, Role
 from justright.measure.examples import ExampleAxis, example_axes
+from justright.statistics.pairs import gram
 from justright.statistics.relations import attention_sums, relation_sums, routing_sums
 
 EPSILON = 2.0**-23
@@ -61,6 +62,21 @@ def test_planted_copies_are_counted(rng):
     values[..., 13] = values[..., 14] * 1.1
     found = related(values)
     assert (found.varying, found.distinct) == (19, 13)
+
+
+def test_copies_are_found_however_far_apart_they_are(rng):
+    """Products of many units are taken in blocks: copies lie within one, in two, and in the last and shortest."""
+    values = rng.normal(size=(8, 4, 200))
+    values[..., [60, 130, 199]] = values[..., [7, 60, 195]]
+    values[..., 130] = values[..., 60]
+    found = related(values)
+    assert (found.varying, found.distinct) == (200, 197)
+
+
+@pytest.mark.parametrize("shape", [(70, 3), (1, 1), (32, 4096), (65, 0), (0, 5)])
+def test_products_of_all_pairs_are_those_of_the_definition(rng, shape):
+    rows = rng.integers(-9, 9, shape).astype(float)  # exact sums, in whatever order
+    assert np.array_equal(gram(rows), np.einsum("ik,jk->ij", rows, rows))
 
 
 def test_planted_directions_are_counted(rng):

@@ -86,6 +86,9 @@ FITTING = {
     "sigmoid twice": (model(nn.Sigmoid()), SHARES, "bce_with_logits", "warning"),
     "relu logits": (model(nn.ReLU()), SHARES, "bce_with_logits", "warning"),
     "bare logits": (model(), SHARES, "bce_with_logits", None),
+    "clamped sigmoid": (model(nn.Sigmoid(), nn.Hardtanh(1e-6, 1 - 1e-6)), SHARES, "bce", None),
+    "hard tanh into bce": (model(nn.Hardtanh(0.0, 1.0)), SHARES, "bce", "warning"),
+    "clamped ReLU into bce": (model(nn.ReLU(), nn.Hardtanh(0.0, 1.0)), SHARES, "bce", "warning"),
     "log-softmax twice": (model(nn.LogSoftmax(-1)), batch()[1], "cross_entropy", "note"),
 }
 
@@ -95,6 +98,38 @@ def test_an_output_fits_its_loss_or_is_told(name):
     network, target, loss, severity = FITTING[name]
     told = [each for each, _ in found("JR702", network, (batch()[0], target), loss)]
     assert told == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize("low", [-0.5, 0.0])
+def test_what_a_hard_edge_cuts_off_has_no_gradient(low):
+    network = model(nn.Hardtanh(low, 1.0), nn.ReLU())
+    scores = network[0](batch()[0]).detach().requires_grad_()
+    F.binary_cross_entropy(network[1:](scores), SHARES).backward()
+    ((_, finding),) = found("JR702", network, (batch()[0], SHARES), "bce")
+    assert finding.evidence[0].value == float((scores.grad == 0).double().mean())
+
+
+def test_probabilities_that_are_all_cut_off_end_training():
+    network = model(nn.ReLU(), nn.Hardtanh(0.0, 1.0))
+    with torch.no_grad():
+        network[0].bias -= 100
+    report = jr.check(network, (batch()[0], SHARES), loss="bce")
+    assert [(each.code, each.severity.label) for each in report.findings if each.severity.label == "error"] == [
+        ("JR702", "error")
+    ]
+
+
+def test_zeros_of_a_mask_are_not_cut_off():
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = model(nn.Sigmoid())
+
+        def forward(self, x, mask):
+            return (self.body(x) * mask).clamp(1e-7, 1 - 1e-7)
+
+    mask = (torch.arange(4) < 2).float().expand(48, 4)
+    assert found("JR702", Masked(), (batch()[0], mask, SHARES), "bce") == []
 
 
 def test_a_log_softmax_before_another_changes_nothing():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import pytest
+from tests.laws.held_out.page import put
 
 from justright.checking import check
 from justright.diagnostics.base import DIAGNOSTICS
@@ -17,8 +17,6 @@ from justright.testing.scores import Score, Trial, architecture, scores, trial
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-PAGE = Path(__file__).parents[2] / "docs" / "detection.md"
-
 SEEDS = (0, 1, 2)
 
 RECALL = 0.95
@@ -26,14 +24,16 @@ RECALL = 0.95
 
 INTRODUCTION = f"""\
 How often the diagnostics are right on the networks of [the zoo](zoo.md), whose verdicts are proven by training. Written
-by `pytest -m slow tests/laws/test_scores.py`, with every network built from {len(SEEDS)} seeds. A detection is a sick
-network whose own fault is the first error or warning; everything else first, or nothing at all, is a miss. A false
-alarm is an error or a warning on a network that trains. Milliseconds are the median time of one diagnostic on a network
-of the zoo, without the run that measures the network.
+by `pytest -m slow tests/laws/test_scores.py`, with every network built from {len(SEEDS)} seeds; the last two sections,
+on networks of other hands, by `pytest -m slow tests/laws/held_out`. A detection is a sick network whose own fault is
+the first error or warning; everything else first, or nothing at all, is a miss. A false alarm is an error or a warning
+on a network that trains. Milliseconds are the median time of one diagnostic on a network of the zoo, without the run
+that measures the network.
 
 The zoo is split by what a network does, read from its graph: the second half is the one to judge by. Constants come
 from derivations and from training sweeps over networks of the first half, but whoever wrote a rule had seen its own
-networks of both halves, and JR101 to JR401 were written with all in sight; expect less on networks of other hands."""
+networks of both halves, and JR101 to JR401 were written with all in sight; what networks of other hands give stands
+further below."""
 
 HEAD = "| diagnostic | sick | detected | missed | false alarms | first on another fault | ms |"
 
@@ -44,7 +44,7 @@ def line_of(score):
     return f"| {name} | {' | '.join(map(str, counts))} | {1e3 * score.seconds:.2g} |"
 
 
-def table(title, trials):
+def table(trials):
     found = scores(trials)
     total = found[""]
     healthy = sum(each.fault is None for each in trials)
@@ -52,8 +52,6 @@ def table(title, trials):
     names = sorted({*total.missed, *total.false})
     told = [f"Missed or falsely alarmed: {', '.join(names)}.", ""] if names else []
     return [
-        f"## {title}",
-        "",
         says,
         "",
         HEAD,
@@ -78,8 +76,7 @@ def test_the_zoo_is_told_apart():
         trials = list(pool.map(tried, tasks, chunksize=4))
     halves = [[each for each in trials if each.calibration is first] for first in (True, False)]
     titles = ("Calibration half: dense and recurrent", "Reported half: convolution and attention")
-    lines = [line for title, half in zip(titles, halves, strict=True) for line in table(title, half)]
-    PAGE.write_text("\n".join(["# Detection", "", INTRODUCTION, "", *lines]).rstrip() + "\n", encoding="utf-8")
+    put({"": [INTRODUCTION], **dict(zip(titles, map(table, halves), strict=True))})
     for half in halves:
         total = scores(half)[""]
         assert total.false == ()

@@ -210,14 +210,25 @@ class Adapter(Protocol):
         ...
 
     def apply(
-        self, node: Node, operands: Sequence[NDArray[Any]], seed: int
+        self, node: Node, operands: Sequence[NDArray[Any]], seed: int, wanted: Sequence[bool] | None = None
     ) -> tuple[Arrays, Callable[[Arrays], Arrays]]:
         """Run the operator of one node on arrays, in the order of its operands, and with its attributes.
 
         Returns its outputs, and a function from gradients at them to gradients at the operands; ``None`` stands for
-        what is no array or has no gradient. Operators that draw noise use this seed and no other.
+        what is no array or has no gradient. Operators that draw noise use this seed and no other. Gradients are taken
+        at the operands that `wanted` marks, at all floating-point ones without it.
 
         Raises `ForwardError` where the operator does not run alone, or has no gradient.
+        """
+        ...
+
+    def run(
+        self, nodes: Sequence[Node], given: Mapping[int, NDArray[Any]], wanted: frozenset[int], seed: int
+    ) -> tuple[dict[int, NDArray[Any]], Callable[[Mapping[int, NDArray[Any]]], dict[int, NDArray[Any]]]]:
+        """Run nodes one after the other on arrays by site.
+
+        Returns what they make by site, and a function from gradients at some of these to the gradients at all of them
+        and at the given sites that `wanted` has. Raises `ForwardError` where a node does not run alone.
         """
         ...
 
@@ -233,8 +244,15 @@ class Adapter(Protocol):
         """Record initializers while a model is built; what it yields maps a model to its parameters' initializers."""
         ...
 
-    def load(self, source: str) -> Target | None:
-        """Build a model from a library source (``"transformers:…"``); ``None`` if the source is not this kind."""
+    def load(self, source: str, *, values: bool = True) -> Target | None:
+        """Build a model from a library source (``"transformers:…"``); ``None`` if the source is not this kind.
+
+        Without `values` its parameters have a shape alone.
+        """
+        ...
+
+    def weightless(self, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """Call what builds a model, so that its parameters have a shape alone and take no memory."""
         ...
 
     def is_model(self, thing: Any) -> bool:  # noqa: ANN401

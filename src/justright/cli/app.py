@@ -10,6 +10,8 @@ from justright import __version__
 from justright.cli.check import check
 from justright.cli.compare import compare
 from justright.cli.explain import explain
+from justright.cli.phase import phase
+from justright.cli.predict import predict
 
 __all__ = ["app"]
 
@@ -23,6 +25,8 @@ app = typer.Typer(
 app.command()(check)
 app.command()(compare)
 app.command()(explain)
+app.command()(phase)
+app.command()(predict)
 
 
 def _version(wanted: bool) -> None:

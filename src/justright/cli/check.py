@@ -98,7 +98,8 @@ def check(
 ) -> None:
     """Examine models before their first training step.
 
-    Exit codes: 0 nothing found at or above --fail-on, 1 something found, 2 a model could not be examined.
+    Exit codes: 0 nothing found at or above --fail-on, 1 something found, 2 a model could not be examined, or nothing of
+    it was checked.
     """
     severity = Severity[fail_on.name.upper()]
     with guarded(debug=debug):
@@ -176,8 +177,12 @@ class _Run:
 
 def _leave(outcomes: list[Outcome], fail_on: Severity, *, told: bool) -> None:
     """End with the exit code of the worst outcome; an error that was not told yet is raised again."""
+    from justright.report.summary import NOT_EXAMINED
+    from justright.report.verdict import NOT_CHECKED
+
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if errors and not told:
         raise errors[0]
     failed = any(outcome.fails(fail_on) for outcome in outcomes)
-    raise typer.Exit(COULD_NOT_CHECK if errors else int(failed))
+    unknown = any(outcome.verdict in {NOT_EXAMINED, NOT_CHECKED} for outcome in outcomes)
+    raise typer.Exit(COULD_NOT_CHECK if unknown else int(failed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["COULD_NOT_CHECK", "INTERRUPTED", "PIPE_CLOSED"]
 
 COULD_NOT_CHECK = 2
-"""Nothing was examined; also what a usage error gives."""
+"""A model was not examined, or nothing of it was checked; also what a usage error gives."""
 
 INTERRUPTED = 130
 """Stopped with Ctrl-C: 128 and the number of the signal SIGINT."""

@@ -32,7 +32,7 @@ RETURNS = "a model, a tuple (model, batch), or a dict with model, batch, loss, o
 Recorder = Callable[[Any], Mapping[str, Initializer]]
 
 
-def resolve(source: str, *, seed: int = 0) -> Target:
+def resolve(source: str, *, seed: int = 0, values: bool = True) -> Target:
     """Build the model that a source names.
 
     Parameters
@@ -41,6 +41,8 @@ def resolve(source: str, *, seed: int = 0) -> Target:
         ``path/to/file.py:name``, ``package.module:name``, ``transformers:NAME`` or ``timm:NAME``.
     seed
         Seed of the random generators of Python, of NumPy and of the framework, set before anything is built.
+    values
+        Whether the parameters of a library's model have values; a factory of the user's is called as it is.
 
     Raises
     ------
@@ -52,15 +54,16 @@ def resolve(source: str, *, seed: int = 0) -> Target:
         If a package is missing.
     """
     prefix = source.partition(":")[0]
-    target = _from_library(source, prefix, seed) if prefix in LIBRARIES and ":" in source else _from_user(source, seed)
+    library = prefix in LIBRARIES and ":" in source
+    target = _from_library(source, prefix, seed, values) if library else _from_user(source, seed)
     return replace(target, title=target.title or source)
 
 
-def _from_library(source: str, prefix: str, seed: int) -> Target:
+def _from_library(source: str, prefix: str, seed: int, values: bool) -> Target:
     adapter = load_adapter(LIBRARIES[prefix])
     _seed(seed)
     with adapter.recording_initializers() as recorded:
-        target = adapter.load(source)
+        target = adapter.load(source, values=values)
         if target is None:
             raise ModelError(repr(source), where="MODEL", expected=f"a model that {prefix} has")
         return replace(target, initializers=target.initializers or recorded(target.model))

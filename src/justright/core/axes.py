@@ -16,7 +16,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_STRATA", "Array", "Axis", "common_strata", "joining", "lumping", "refining", "splitting"]
+__all__ = [
+    "MOST_STRATA",
+    "Array",
+    "Axis",
+    "common_strata",
+    "element_shares",
+    "joining",
+    "lumping",
+    "pair_shares",
+    "refining",
+    "splitting",
+]
 
 Array = NDArray[np.float64]
 
@@ -103,6 +114,24 @@ def _sides(groups: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.
     first, second = (each.ravel() for each in np.indices((groups, groups)))
     mirrored = np.concatenate((same, groups + second * groups + first))
     return np.concatenate((same, first)), np.concatenate((same, second)), mirrored
+
+
+@lru_cache(4096)
+def element_shares(axes: tuple[Axis, ...]) -> Array:
+    """Return the share of a tensor's elements in each cell of strata, one array axis for each axis."""
+    shares = np.ones(())
+    for axis in axes:
+        shares = np.multiply.outer(shares, axis.weights)
+    return shares
+
+
+@lru_cache(1024)
+def pair_shares(axes: tuple[Axis, ...]) -> Array:
+    """Return the share of all pairs of a tensor's elements in each case, one array axis for each axis."""
+    shares = np.ones(())
+    for axis in axes:
+        shares = np.multiply.outer(shares, axis.counts / axis.size**2)
+    return shares
 
 
 def common_strata(first: Axis, second: Axis) -> Axis:

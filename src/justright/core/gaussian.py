@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from justright.core.closed import CLOSED, Closed
 from justright.core.hermite import Expansion
-from justright.core.quadrature import Array, panels
+from justright.core.quadrature import Array, Cells, panels
 
 __all__ = ["CLOSED", "Array", "Closed", "Expansion", "Function", "contrast", "dual", "expectation"]
 
@@ -179,14 +179,14 @@ def contrast(f: Function, q: float, s: float, mean: float = 0.0, *, kinks: Seque
         place = centre.ravel()
         bends = [sign * (kink - place) for kink in kinks for sign in (-1.0, 1.0)]
         spread = np.full(place.size, apart)
-        found = panels(
-            lambda z, cell: _half_square(f(place[cell] + z) - f(place[cell] - z)), 0.0 * place, spread, bends
-        )
-        return found.total(found.values, place.size).reshape(centre.shape)
+        noise = np.square(8.0 * np.finfo(np.float64).eps * np.asarray(f(place), np.float64))  # of a difference, squared
+
+        def half_square(z: Array, cell: Cells) -> Array:
+            half: Array = 0.5 * np.square(f(place[cell] + z) - f(place[cell] - z))
+            return half
+
+        found = panels(half_square, 0.0 * place, spread, bends, noise=noise)
+        return np.reshape(found.total(found.values, place.size), centre.shape)
 
     edges = [kink + apart * multiple for kink in kinks for multiple in SMOOTHED]
     return float(expectation(within, mean, common**2, edges))
-
-
-def _half_square(difference: Array) -> Array:
-    return 0.5 * difference * difference

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from justright.core.depth import layers
 from justright.core.graph import Graph
 
-__all__ = ["AttentionStatistics", "RelationStatistics", "RoutingStatistics", "read_sites"]
+__all__ = ["UNITS", "AttentionStatistics", "RelationStatistics", "RoutingStatistics", "read_sites"]
+
+UNITS: Final = 256
+"""Units that are compared at most, evenly spaced among all of a site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class RelationStatistics:
     distinct: int
     gradient_varying: int = 0
     gradient_distinct: int = 0
+
+    @property
+    def compared(self) -> int:
+        """How many of the units were compared."""
+        return len(range(0, self.units, -(-self.units // UNITS) or 1))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""

@@ -14,6 +14,7 @@ from scipy.stats import qmc
 from justright.core.axes import Array
 from justright.core.hermite import Expansion
 from justright.core.moments import Moments
+from justright.core.tails import expanded
 
 __all__ = ["DRAWS", "Function", "expectation_of_pairs"]
 
@@ -72,7 +73,7 @@ def _expanded(function: Function, x: Moments) -> Expansion:
     if key not in _EXPANSIONS:
         if len(_EXPANSIONS) >= _KEPT:
             _EXPANSIONS.clear()
-        _EXPANSIONS[key] = Expansion.of(function.call, x.mean, variance, function.kinks)
+        _EXPANSIONS[key] = expanded(function.call, x.mean, variance, function.kinks)
     return _EXPANSIONS[key]
 
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from justright.core.axes import Array, Axis, common_strata, joining, refining, splitting
+from justright.core.axes import Array, Axis, common_strata, element_shares, joining, refining, splitting
 
 __all__ = ["Moments", "align", "align_dim", "outer_means"]
 
@@ -90,11 +90,9 @@ class Moments:
 
     def average(self, cells: Array) -> float:
         """Average an array shaped as `mean` over the elements of the tensor."""
-        for axis in self.axes:
-            cells = np.tensordot(axis.weights, cells, (0, 0))
-        return float(cells)
+        return float(np.vdot(element_shares(self.axes), cells)) if cells.size > 1 else float(cells.ravel()[0])
 
-    @property
+    @cached_property
     def second_moment(self) -> float:
         """E[x²] over the whole tensor."""
         return self.average(self.second)

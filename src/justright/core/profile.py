@@ -13,7 +13,8 @@ from justright.core.data import DataRecord
 from justright.core.edges import EdgeRecord
 from justright.core.information import AttentionStatistics, RelationStatistics, RoutingStatistics
 
-if TYPE_CHECKING:  # its module imports this one
+if TYPE_CHECKING:  # their modules import this one
+    from justright.core.prediction import Predicted
     from justright.core.step import StepRecord
 
 __all__ = [
@@ -141,6 +142,8 @@ class SiteRecord:
         How sharply it chooses, where this is a softmax over positions.
     routing
         Which experts it chooses, where these are a router's scores.
+    predicted
+        What was predicted of it, where it was.
     """
 
     name: str
@@ -160,6 +163,7 @@ class SiteRecord:
     relation: RelationStatistics | None = None
     attention: AttentionStatistics | None = None
     routing: RoutingStatistics | None = None
+    predicted: Predicted | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -181,6 +185,7 @@ class SiteRecord:
             "relation": self.relation.to_dict() if self.relation else None,
             "attention": self.attention.to_dict() if self.attention else None,
             "routing": self.routing.to_dict() if self.routing else None,
+            "predicted": self.predicted.to_dict() if self.predicted else None,
         }
 
 

@@ -117,6 +117,7 @@ def panels(
     *,
     width: float = 3.0,
     squared: bool = False,
+    noise: Array | None = None,
 ) -> Panels:
     """Return nodes that integrate a function under many Gaussians.
 
@@ -132,6 +133,8 @@ def panels(
         Widest panel, in standard deviations.
     squared
         Whether the square of the function is to converge as well.
+    noise
+        Error of an expectation that is rounding in the function itself, shape (cells,); panels need not be better.
 
     Returns
     -------
@@ -143,7 +146,9 @@ def panels(
     def chunk(start: int) -> Panels:
         some = slice(start, start + CELLS)
         bends = [kink[some] if kink.ndim else kink for kink in map(_array, kinks)]
-        return _settled(lambda u, cell: f(u, cell + start), mean[some], deviation[some], bends, width, squared)
+        first = _first(mean[some], deviation[some], bends, width)
+        least = np.zeros_like(mean[some]) if noise is None else noise[some]
+        return _settled(lambda u, cell: f(u, cell + start), first, mean[some], deviation[some], least, squared)
 
     found = [chunk(start) for start in starts]
     return Panels(
@@ -157,17 +162,16 @@ def _array(kink: ArrayLike) -> Array:
 
 
 def _settled(
-    f: Callable[[Array, Cells], Any], mean: Array, deviation: Array, kinks: list[Array], width: float, squared: bool
+    f: Callable[[Array, Cells], Any], waiting: _Open, mean: Array, deviation: Array, noise: Array, squared: bool
 ) -> Panels:
     """Bisect panels until each of them has converged."""
-    waiting = _first(mean, deviation, kinks, width)
     settled: list[Panels] = []
     size = np.zeros(mean.size)
     for level in range(DEPTH + 1):
         here = _evaluate(f, waiting, mean, deviation)
         part, error = _errors(here, squared)
         total = size + np.bincount(here.cell, part, minlength=mean.size)
-        rough = error > TOLERANCE * total[here.cell]
+        rough = error > TOLERANCE * total[here.cell] + noise[here.cell]
         if 2 * np.count_nonzero(rough) > MOST:
             warnings.warn(
                 "an expectation has not converged: its function varies too fast", RuntimeWarning, stacklevel=2

@@ -30,6 +30,7 @@ __all__ = [
     "MOST_SOURCES",
     "Signal",
     "Source",
+    "between",
     "cross",
     "mapped",
     "plus",
@@ -122,6 +123,8 @@ class Signal:
         Factor, source and shift, where it is an affine function of one source.
     visible
         Where it is masked with minus infinity: for every element, broadcast, whether it is not.
+    square
+        Whether it is the square of a signal, whose mean over many elements hardly varies.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Signal:
     kinks: tuple[float, ...] = ()
     line: tuple[float, Source, float] | None = None
     visible: Array | None = None
+    square: bool = False
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
@@ -216,16 +220,24 @@ def _sum_of_lines(x: Signal, y: Signal, one: tuple[float, Source, float], two: t
     (a, first, up), (b, second, on) = one, two
     if first is second and x.shape == y.shape:
         return shifted(scaled(signal(first), a + b), up + on)
-    mixed = None
-    if _related(first, second):
-        between = cross(first, second)
-        means = [align(first.moments, second.moments)[0], align(second.moments, first.moments)[0]]
-        mixed = a * b * between + a * on * means[0].left(means[0].mean)
-        mixed = mixed + up * b * means[1].right(means[1].mean) + up * on
+    mixed = between(x, y)
     known = x.moments.plus(y.moments, mixed)
     if first.gaussian and second.gaussian:
         return signal(Source(known, True, max(first.provenance, second.provenance), ((a, first), (b, second)), up + on))
     return _limited(Signal("plus", np.add, (x, y), known))
+
+
+def between(x: Signal, y: Signal) -> Array | None:
+    """Return E[x y'] for every case of pairs of two affine functions, on the axes that `align` gives both.
+
+    ``None`` if they are independent, or are no affine functions of single sources.
+    """
+    if not x.line or not y.line or not _related(x.line[1], y.line[1]):
+        return None
+    (a, first, up), (b, second, on) = x.line, y.line
+    one, two = align(first.moments, second.moments)
+    mixed = a * b * cross(first, second) + a * on * one.left(one.mean)
+    return np.asarray(mixed + up * b * two.right(two.mean) + up * on)
 
 
 def times(x: Signal, y: Signal) -> Signal:
@@ -377,6 +389,9 @@ def _integrated(x: Signal) -> Moments:
 
     bends = x.kinks if all(each.name == "source" for each in x.arguments) else ()
     shape = _whole([source.moments for source in x.sources])
+    if not sources:
+        value = float(function())
+        return shape.with_values(np.full_like(shape.mean, value), np.full_like(shape.pairs, value * value))
     return expectation_of_pairs(
         Function(function, key, bends),
         _aligned([source.moments for source in sources], shape),
@@ -395,7 +410,7 @@ def _whole(moments: list[Moments]) -> Moments:
 
 
 def _aligned(moments: list[Moments], whole: Moments) -> list[Moments]:
-    return [align(each, whole)[0] for each in moments] or [whole]
+    return [align(each, whole)[0] for each in moments]
 
 
 def _crosses(sources: list[Source], whole: Moments) -> dict[tuple[int, int], Array]:

@@ -11,10 +11,10 @@ from justright.core.coverage import Gap
 from justright.core.data import DataRecord
 from justright.core.graph import Graph, Node, Role
 from justright.core.vocabulary import Kind
-from justright.diagnostics._loss_activations import activation_before, axis_of
+from justright.diagnostics._loss_activations import activation_before, axis_of, clip_before
 from justright.diagnostics.base import Case
 
-__all__ = ["Form", "Reading", "readings", "unread"]
+__all__ = ["Form", "Reading", "clipped", "readings", "unread"]
 
 
 class Form(Enum):
@@ -81,6 +81,13 @@ def readings(case: Case) -> tuple[Reading, ...]:
     """Return every place where the loss meets a target, one for each output and form."""
     found = {(each.form, each.output): each for each in reversed([*_Reader(case.graph).found()])}
     return tuple(reversed(found.values()))
+
+
+def clipped(case: Case) -> dict[int, Node]:
+    """Return the hard edges that make probabilities of what comes to them, by the site before them."""
+    unit = (each for each in readings(case) if each.form is Form.PROBABILITIES)
+    found = (clip_before(case.graph, each.output, 0.0, 1.0) for each in unit)
+    return {node.operands[0].site: node for node in found if node is not None}
 
 
 def unread(case: Case) -> Gap | None:

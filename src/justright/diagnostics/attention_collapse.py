@@ -15,10 +15,10 @@ Attention whose entropy collapses in training makes it unstable, too.
 ## How it is judged
 
 A layer has collapsed if nine tenths of its rows have and the mean entropy is below a twentieth of the uniform one's.
-It is a warning if most of the attention layers have, since the network then learns without what they could choose, and
-a note for fewer of them. Rows that a mask leaves one position are not counted. Uniform attention is normal at
-initialization and never reported. Plain SGD hardly moves the choices; Adam enlarges what little gradient is left, and
-may free them.
+It is a warning if most of the attention layers have, and all that the loss sees of the input comes through them; a note
+for fewer of them, or beside skips, past which the network may learn all the same. Rows that a mask leaves one position
+are not counted. Uniform attention is normal at initialization and never reported. Plain SGD hardly moves the choices;
+Adam enlarges what little gradient is left, and may free them.
 
 ## Example
 
@@ -42,6 +42,8 @@ from justright.core.coverage import Gap
 from justright.core.findings import Evidence, Finding, Severity
 from justright.core.information import AttentionStatistics
 from justright.core.profile import SiteRecord
+from justright.diagnostics._heads import mixtures
+from justright.diagnostics._information import separated
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["attention_collapse"]
@@ -69,8 +71,15 @@ def attention_collapse(case: Case) -> Iterator[Finding | Gap]:
         yield Gap("attention", f"fewer than {FEWEST} rows in this batch", len(seen) - len(judged), few.name)
     found = [(record, each) for record, each in judged if each.sharp > SHARP and each.entropy < ENTROPY]
     if found:
-        severity = Severity.WARNING if len(found) > MOST * len(judged) else Severity.NOTE
+        serious = len(found) > MOST * len(judged) and _only_way(case, [record for record, _ in found])
+        severity = Severity.WARNING if serious else Severity.NOTE
         yield _finding(case, sorted(found, key=lambda pair: -pair[1].sharp), severity)
+
+
+def _only_way(case: Case, found: list[SiteRecord]) -> bool:
+    """Say whether all that the loss sees of the input comes through these layers."""
+    sites = (case.graph.by_name[record.name].index for record in found)
+    return separated(case, frozenset[int]().union(*(mixtures(case.graph, site) for site in sites)))
 
 
 def _finding(case: Case, found: list[tuple[SiteRecord, AttentionStatistics]], severity: Severity) -> Finding:

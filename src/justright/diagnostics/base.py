@@ -13,7 +13,7 @@ from justright.core.coverage import Gap, Ran
 from justright.core.depth import Layer, layers
 from justright.core.findings import Finding
 from justright.core.graph import Graph
-from justright.core.profile import Profile, SiteRecord
+from justright.core.profile import Profile, Provenance, SiteRecord
 from justright.diagnostics.folding import folded
 from justright.registry import Catalogue
 
@@ -64,6 +64,8 @@ class Diagnostic:
         explode, large weights saturate units and so make gradients explode.
     causes
         Codes of diagnostics that explain a finding of this one, all of lower rank; it then folds into theirs.
+    predicts
+        Whether it can also judge a predicted profile, which has no units, relations, data or step.
     """
 
     code: str
@@ -72,6 +74,7 @@ class Diagnostic:
     check: Check
     rank: int
     causes: tuple[str, ...] = ()
+    predicts: bool = False
 
     @property
     def summary(self) -> str:
@@ -83,18 +86,20 @@ DIAGNOSTICS: Catalogue[Diagnostic] = Catalogue("diagnostic", package="justright.
 """Diagnostics by code."""
 
 
-def diagnostic(code: str, name: str, *, rank: int = 9, causes: tuple[str, ...] = ()) -> Callable[[Check], Check]:
+def diagnostic(
+    code: str, name: str, *, rank: int = 9, causes: tuple[str, ...] = (), predicts: bool = False
+) -> Callable[[Check], Check]:
     """Register the decorated function as a diagnostic; its module's docstring is the manual page.
 
     Parameters
     ----------
-    code, name, rank, causes
+    code, name, rank, causes, predicts
         See `Diagnostic`.
     """
 
     def register(check: Check) -> Check:
         page = inspect.cleandoc(sys.modules[check.__module__].__doc__ or "")
-        DIAGNOSTICS.register(code, Diagnostic(code, name, page, check, rank, causes))
+        DIAGNOSTICS.register(code, Diagnostic(code, name, page, check, rank, causes, predicts))
         return check
 
     return register
@@ -105,7 +110,8 @@ def diagnose(
 ) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
     """Run every diagnostic; return findings, worst first and causes first among equals, and what was not judged.
 
-    What one finding explains is folded into it.
+    What one finding explains is folded into it. A profile that was predicted is read by those that can judge it; the
+    others are stated as a gap.
 
     Parameters
     ----------
@@ -114,11 +120,19 @@ def diagnose(
     tell
         Told of every diagnostic when it has run.
     """
-    yielded = [each for entry in DIAGNOSTICS.values() for each in _run(entry, case, tell)]
+    measured = case.profile.provenance is Provenance.MEASURED
+    entries = [entry for entry in DIAGNOSTICS.values() if measured or entry.predicts]
+    yielded = [each for entry in entries for each in _run(entry, case, tell)]
     findings = sorted((each for each in yielded if isinstance(each, Finding)), key=_order)
     causes = {code: entry.causes for code, entry in DIAGNOSTICS.items()}
-    gaps = [each for each in yielded if isinstance(each, Gap)]
+    gaps = [each for each in yielded if isinstance(each, Gap)] + _unpredictable(entries)
     return tuple(sorted(folded(findings, case.graph, causes), key=_order)), _merged(gaps)
+
+
+def _unpredictable(judged: list[Diagnostic]) -> list[Gap]:
+    codes = tuple(code for code, entry in DIAGNOSTICS.items() if entry not in judged)
+    reason = "they need the values of a run, and say nothing about a prediction: justright check runs it"
+    return [Gap("diagnostics that were not run", reason, len(codes), codes=codes)] if codes else []
 
 
 def _merged(gaps: Iterable[Gap]) -> tuple[Gap, ...]:

@@ -17,7 +17,7 @@ dead layer on a side branch, is a warning; a note if chance explains it: in a ne
 half of the units are off for all of them, and so now and then are all eight units of a small branch. Less is normal.
 Gates (nonlinearities whose output multiplies another signal) that are nearly closed, but not exactly, give a note.
 Fewer than 16 elements a unit are not judged, and that is said. Units behind which no weight follows are judged only
-if everything passes through them.
+if everything passes through them; where they make probabilities, it is JR702's matter.
 
 ## Example
 
@@ -42,6 +42,7 @@ from dataclasses import dataclass
 from justright.core.coverage import Gap
 from justright.core.findings import Evidence, Finding, Severity
 from justright.core.profile import SiteRecord, UnitStatistics
+from justright.diagnostics._loss import clipped
 from justright.diagnostics._units import FEWEST, feeding, gates, judged, severed
 from justright.diagnostics.base import Case, diagnostic
 
@@ -80,7 +81,9 @@ def dead_units(case: Case) -> Iterator[Finding | Gap]:
 
 
 def _places(case: Case, hit: list[tuple[SiteRecord, UnitStatistics]]) -> Iterator[_Place]:
+    edges = clipped(case) if hit else {}
     sites = {record.name: case.graph.by_name[record.name].index for record, _ in hit}
+    hit = [(record, units) for record, units in hit if sites[record.name] not in edges]
     whole = [sites[record.name] for record, units in hit if units.dead == units.units]
     blocking = bool(whole) and severed(case.graph, whole)
     hidden, gated = (feeding(case), gates(case.graph)) if hit else (frozenset(), frozenset())

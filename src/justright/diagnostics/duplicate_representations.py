@@ -1,15 +1,17 @@
-"""Units say the same although their weights differ, or a router sends every token to the same experts.
+"""Units say the same although their weights differ, heads say the same of every token, or a router leaves experts out.
 
 ## What it does
 
 Compares the units of every signal that weights read, as functions of the input over the batch, and their gradients;
-and counts which experts the scores of a router choose.
+counts the heads of attention whose output is one and the same for every token and example; and counts which experts
+the scores of a router choose.
 
 ## Why is this bad
 
 Units, heads or channels that are copies for every input, and whose gradients are copies too, learn the same thing: a
 layer of 256 of them has the power of a few. Differences of rounding alone take many steps to grow. Experts that get no
-token get no gradient and no way to ask for one: the chosen ones improve, and are chosen all the more.
+token get no gradient and no way to ask for one: the chosen ones improve, and are chosen all the more. A dead head takes
+its share of the width and of the time, and gives a constant.
 
 ## How it is judged
 
@@ -18,7 +20,10 @@ too. A layer with fewer than half as many different units as units is a warning;
 which is then the cause. Copies whose gradients differ part with the first step and stay silent, and so do units that
 do not vary (JR202). Experts are judged from 16 tokens an expert on: if all tokens go to the same ones it is a warning,
 if more than half of the experts get none a note. The verdict does not depend on the optimizer, though Adam, which
-enlarges small differences, tells copies apart earlier.
+enlarges small differences, tells copies apart earlier. A head is dead if none of its units varies over the batch, or
+if no gradient comes to any of them, beside siblings that are alive: heads that all start at zero are an initialization
+that is meant. Dead heads are a warning if in most layers of attention they are more than half, and no gradient comes to
+their values either, as behind a mask that was left on; else, as where the first steps bring them back, a note.
 
 ## Example
 
@@ -41,6 +46,7 @@ from justright.core.coverage import Gap
 from justright.core.findings import Evidence, Finding, Severity
 from justright.core.information import RelationStatistics, RoutingStatistics
 from justright.core.profile import SiteRecord
+from justright.diagnostics._heads import Heads, heads_of
 from justright.diagnostics._information import compared, unknown
 from justright.diagnostics.base import Case, diagnostic
 
@@ -48,6 +54,9 @@ __all__ = ["duplicate_representations"]
 
 DIFFERENT = 0.5
 """Share of different units: below it a layer has lost more than half of what it was built for."""
+
+MOST = 0.5
+"""Share of the layers of attention with dead heads that makes it a matter of the whole network."""
 
 FEWEST = 8
 """Units below which half of them being copies may be meant."""
@@ -58,13 +67,14 @@ TOKENS = 16
 
 @diagnostic("JR604", "duplicate-representations", rank=7, causes=("JR301", "JR305", "JR306"))
 def duplicate_representations(case: Case) -> Iterator[Finding | Gap]:
-    """Yield one finding for layers of copies, and one for routers that leave experts out."""
+    """Yield one finding for layers of copies, one for dead heads, and one for routers that leave experts out."""
     gap = unknown(case, "copies among units")
     if gap:
         yield gap
     copied = [(record, relation) for _, record, relation in compared(case) if _copied(relation)]
     if copied:
         yield _copies(case, sorted(copied, key=lambda pair: pair[1].distinct / pair[1].varying))
+    yield from _heads(case, list(heads_of(case)))
     routed = [(record, record.routing) for record in case.profile.sites if record.routing]
     few = [record for record, routing in routed if not _enough(routing)]
     if few:
@@ -104,6 +114,40 @@ def _copies(case: Case, found: list[tuple[SiteRecord, RelationStatistics]]) -> F
             Evidence("different units", worst.distinct / worst.varying, "share of the units compared", DIFFERENT, 1.0),
         ),
         sites=tuple(each.name for each, _ in found),
+    )
+
+
+def _lost(found: Heads) -> bool:
+    return found.lasting and found.constant > DIFFERENT * found.heads
+
+
+def _heads(case: Case, layers: list[Heads]) -> Iterator[Finding]:
+    """Judge dead heads; a few layers of them beside others are what pruning leaves."""
+    found = sorted((each for each in layers if each.dead), key=lambda each: (-_lost(each), -each.dead / each.heads))
+    if found:
+        most = sum(map(_lost, layers)) > MOST * len(layers)
+        yield _dead(case, found, Severity.WARNING if most else Severity.NOTE)
+
+
+def _dead(case: Case, found: list[Heads], severity: Severity) -> Finding:
+    worst = found[0]
+    kind = (
+        "give the same for every token of every example" if worst.constant else "get no gradient from what reads them"
+    )
+    return Finding(
+        "JR604",
+        "duplicate-representations",
+        severity,
+        where=_where(case, [each.record for each in found]),
+        got=f"{worst.dead} of {worst.heads} heads {kind}, while the others are alive",
+        expected="heads that differ between tokens, all of them",
+        because="no gradient comes to their values, and no optimizer moves them"
+        if worst.lasting
+        else "their values, or their part of the output projection, are zero or constant; where a gradient comes to "
+        "these, the first steps bring them back",
+        try_="initialize the projections of all heads alike, and take the mask off the heads",
+        evidence=(Evidence("dead heads", worst.dead / worst.heads, "share of the heads", 0.0, 0.0),),
+        sites=tuple(each.record.name for each in found),
     )
 
 

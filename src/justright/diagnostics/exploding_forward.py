@@ -57,7 +57,7 @@ LIMITS = Limits(
 )
 
 
-@diagnostic("JR102", "exploding-forward", rank=4, causes=("JR801", "JR304", "JR305", "JR306", "JR307"))
+@diagnostic("JR102", "exploding-forward", rank=4, causes=("JR801", "JR304", "JR305", "JR306", "JR307"), predicts=True)
 def exploding_forward(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the forward RMS grows over depth or through time."""
     over_depth = signal_growth(case)

@@ -60,6 +60,7 @@ __all__ = ["exploding_gradient"]
     "exploding-gradient",
     rank=9,
     causes=("JR801", "JR304", "JR305", "JR307", "JR703", "JR102", "JR201", "JR603"),
+    predicts=True,
 )
 def exploding_gradient(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the gradient grows towards the input or towards the past."""

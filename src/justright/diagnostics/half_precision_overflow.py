@@ -60,6 +60,7 @@ NEAR = 2.0
     "half-precision-overflow",
     rank=15,
     causes=("JR801", "JR306", "JR301", "JR304", "JR307", "JR703", "JR102", "JR401"),
+    predicts=True,
 )
 def half_precision_overflow(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding for the tensors that first leave the range of float16, or come near its end."""

@@ -77,6 +77,7 @@ START = 16
     "half-precision-underflow",
     rank=15,
     causes=("JR801", "JR306", "JR304", "JR307", "JR703", "JR102", "JR101", "JR103", "JR104"),
+    predicts=True,
 )
 def half_precision_underflow(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if signals vanish in float16, or if no ordinary loss scale suits all gradients."""

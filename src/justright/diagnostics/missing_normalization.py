@@ -102,7 +102,7 @@ class _Stream:
         return median(branch / before for branch, before in zip(self.branches, self.sizes, strict=False))
 
 
-@diagnostic("JR307", "missing-normalization", rank=2)
+@diagnostic("JR307", "missing-normalization", rank=2, predicts=True)
 def missing_normalization(case: Case) -> Iterator[Finding]:
     """Yield a finding if a residual stream of ordinary branches grows by a factor from block to block."""
     if on_fresh_statistics(case):

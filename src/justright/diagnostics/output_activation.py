@@ -16,12 +16,14 @@ learn them.
 ## How it is judged
 
 Error: a softmax over one element; values outside of [0, 1] where probabilities are read, or positive ones where their
-logarithms are; a range that holds none of the targets better than a constant does. Warning: a range within which the
-loss cannot come below 0.4 of what guessing costs (softmax or sigmoid before a softmax or sigmoid in the loss, ReLU
-before a sigmoid), an axis that is not the loss's, or a squared error of a fifth of the targets' variance that the
-range makes necessary; or a ReLU before a softmax where a class is off for every example, and so gets no gradient. A
-log-softmax before another is the same as one, and a ReLU with all classes alive may lose some: notes. An output that
-passes other operators first, such as a scaled tanh, is not confined.
+logarithms are; probabilities that a hard edge cuts off, all of them; a range that holds none of the targets better than
+a constant does. Warning: a range within which the loss cannot come below 0.4 of what guessing costs (softmax or sigmoid
+before a softmax or sigmoid in the loss, ReLU before a sigmoid), an axis that is not the loss's, or a squared error of a
+fifth of the targets' variance that the range makes necessary; a tenth of the probabilities cut off by a hard edge
+(ReLU, hard tanh, clamp), beyond which there is no gradient, while a clamp behind a sigmoid or softmax cuts nothing off;
+or a ReLU before a softmax where a class is off for every example, and so gets no gradient. A log-softmax before another
+is the same as one, and a ReLU with all classes alive may lose some: notes. An output that passes other operators first,
+such as a scaled tanh, is not confined.
 
 ## Example
 
@@ -50,7 +52,7 @@ from justright.core.findings import Evidence, Finding, Severity
 from justright.core.graph import Node
 from justright.core.vocabulary import Kind
 from justright.diagnostics._loss import Form, Reading, readings, unread
-from justright.diagnostics._loss_activations import activation_before, axis_of, bounds, one_way
+from justright.diagnostics._loss_activations import activation_before, axis_of, bounds, clip_before, one_way
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["output_activation"]
@@ -62,6 +64,10 @@ fast as without]"""
 
 SHORT = 0.2
 """Part of the targets' variance that an output's range may make necessary: what lies beyond it is no outlier. [ours]"""
+
+CLIPPED = 0.1
+"""Share of the outputs beyond a hard edge. Half of them are wrong, at 16 nats each (probabilities kept from zero by
+1e-7): at 0.09 that alone costs what guessing does, 0.69 nats an output."""
 
 ROUNDED = 2.0**-10
 """Spacing of float16 above 1: a probability that is larger by as much is a rounded one."""
@@ -100,7 +106,7 @@ def output_activation(case: Case) -> Iterator[Finding | Gap]:
         elif reading.form is Form.VALUES and node is not None:
             yield from _missed(case, reading, node)
         elif reading.form in {Form.PROBABILITIES, Form.LOGARITHMS}:
-            yield from _improper(case, reading, node)
+            yield from [*_improper(case, reading, node)] or _clipped(case, reading)
 
 
 def _single(case: Case, reading: Reading, node: Node) -> Finding:
@@ -200,6 +206,28 @@ def _improper(case: Case, reading: Reading, node: Node | None) -> Iterator[Findi
             if unit
             else "torch.log_softmax(output, 1) before nll_loss, or cross_entropy in its place",
             evidence=Evidence("distance outside of the range", wrong, "output units", 0.0, 0.0),
+        )
+
+
+def _clipped(case: Case, reading: Reading) -> Iterator[Finding]:
+    """Judge probabilities that a hard edge made: beyond it there is no gradient, however wrong the answer."""
+    node = clip_before(case.graph, reading.output, 0.0, 1.0) if reading.form is Form.PROBABILITIES else None
+    record = case.record(node.operands[0].site) if node is not None else None
+    if node is None or record is None or record.units is None or record.forward is None:
+        return
+    # Exact zeros are at the edge and not beyond it: masked positions, mostly.
+    share = record.units.share - record.forward.zeros
+    if share > CLIPPED:
+        yield _finding(
+            case,
+            reading,
+            Severity.ERROR if record.units.share == 1 else Severity.WARNING,
+            got=f"probabilities made by {record.units.function}, which cuts off {share:.0%} of them",
+            expected="probabilities from a sigmoid or a softmax, which have a gradient everywhere",
+            because=f"beyond its edge {node.op} ({_line(node)}) gives no gradient at all: an answer that is wrong and "
+            "sure stays so, where a sigmoid's would move it most",
+            try_=f"binary_cross_entropy_with_logits on the input of {node.op}, or a sigmoid in its place",
+            evidence=Evidence("outputs beyond the edge", share, "share of the outputs", 0.0, CLIPPED),
         )
 
 

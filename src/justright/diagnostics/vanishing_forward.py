@@ -51,7 +51,7 @@ from justright.diagnostics.base import Case, diagnostic
 __all__ = ["vanishing_forward"]
 
 
-@diagnostic("JR101", "vanishing-forward", rank=6, causes=("JR801", "JR304", "JR306", "JR202"))
+@diagnostic("JR101", "vanishing-forward", rank=6, causes=("JR801", "JR304", "JR306", "JR202"), predicts=True)
 def vanishing_forward(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the forward RMS shrinks over depth."""
     trend = signal_growth(case)

@@ -62,7 +62,7 @@ OPTIMIZERS = {
 }
 
 
-@diagnostic("JR103", "vanishing-gradient", rank=8, causes=("JR304", "JR202", "JR201", "JR603", "JR101"))
+@diagnostic("JR103", "vanishing-gradient", rank=8, causes=("JR304", "JR202", "JR201", "JR603", "JR101"), predicts=True)
 def vanishing_gradient(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the gradient shrinks towards the input."""
     trend = gradient_growth(case)

@@ -71,7 +71,7 @@ MOST = 0.5
 """Share of the layers: what most of them show is growth over depth."""
 
 
-@diagnostic("JR304", "weight-variance", rank=2, causes=("JR306",))
+@diagnostic("JR304", "weight-variance", rank=2, causes=("JR306",), predicts=True)
 def weight_variance(case: Case) -> Iterator[Finding]:
     """Yield a finding for weights that are too large, for a tied table, and for a table that is drowned."""
     known = [(layer, record) for layer, record in records(case) if record.units]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from statistics import fmean
 
 from justright.adapters.base import Adapter, Job, Observation, Watch
-from justright.core.depth import depths
 from justright.core.edges import edge_sites
-from justright.core.graph import Graph, Role, Site
-from justright.core.profile import ParameterRecord, Profile, SiteRecord, TensorStatistics
-from justright.core.vocabulary import WITH_BYPRODUCTS
+from justright.core.graph import Graph
+from justright.core.profile import ParameterRecord, Profile, SiteRecord
+from justright.core.records import Records
 from justright.errors import TraceError
 from justright.measure.merge import merged
 from justright.measure.relations import attentions, relations, routings
@@ -123,75 +121,27 @@ def _opening(adapter: Adapter, job: Job, seen: Observation) -> Mapping[str, int]
 
 
 def _profile(graph: Graph, places: Mapping[int, Nonlinearity], seen: Observation, opened: Mapping[str, int]) -> Profile:
-    depth = depths(graph)
-    forward = {site: summary.finish() for site, summary in seen.forward.items()}
-    start = next((forward[site.index].rms for site in graph.floating_sites() if _is_start(site, forward)), math.nan)
+    records = Records(graph, {site: summary.finish() for site, summary in seen.forward.items()})
     sites = tuple(
-        _record(graph, site, places.get(site.index), seen, forward, start, depth[site.index])
-        for site in graph.floating_sites()
+        _record(records.of(site), site.index, places.get(site.index), seen) for site in graph.floating_sites()
     )
     parameters = tuple(_parameter(graph, name, seen, opened) for name in seen.parameters)
     data = tuple(summary.finish(name) for name, summary in seen.data.items())
     return Profile(sites, parameters, fmean(seen.losses), data=data, step=seen.step)
 
 
-def _is_start(site: Site, forward: Mapping[int, TensorStatistics]) -> bool:
-    return site.name.startswith("input") and site.node is None and site.index in forward
-
-
-def _record(
-    graph: Graph,
-    site: Site,
-    place: Nonlinearity | None,
-    seen: Observation,
-    forward: Mapping[int, TensorStatistics],
-    start: float,
-    depth: int,
-) -> SiteRecord:
-    node = graph.producer(site.index)
-    statistics = forward.get(site.index)
-    gradient = seen.gradient.get(site.index)
-    rms = statistics.rms if statistics else math.nan
-    counts = seen.units.get(site.index)
-    return SiteRecord(
-        site.name,
-        op=node.op if node else site.role.value,
-        module=node.module if node else site.name.rpartition(".")[0],
-        source=graph.source_of(site.index),
-        shape=site.shape,
-        dtype=site.dtype,
-        role=_role(graph, site),
-        forward=statistics,
+def _record(record: SiteRecord, site: int, place: Nonlinearity | None, seen: Observation) -> SiteRecord:
+    gradient = seen.gradient.get(site)
+    counts = seen.units.get(site)
+    return replace(
+        record,
         gradient=gradient.finish() if gradient else None,
         units=counts.finish(place.axis, place.function) if place and counts else None,
-        gain=_ratio(rms, _input_rms(graph, site, forward)),
-        cumulative=_ratio(rms, start),
-        depth=depth,
-        edge=seen.edges.get(site.index),
-        relation=relation.finish() if (relation := seen.relations.get(site.index)) else None,
-        attention=attention.finish() if (attention := seen.attention.get(site.index)) else None,
-        routing=routing.finish() if (routing := seen.routing.get(site.index)) else None,
+        edge=seen.edges.get(site),
+        relation=relation.finish() if (relation := seen.relations.get(site)) else None,
+        attention=attention.finish() if (attention := seen.attention.get(site)) else None,
+        routing=routing.finish() if (routing := seen.routing.get(site)) else None,
     )
-
-
-def _role(graph: Graph, site: Site) -> str:
-    """Say what a site is to a reader: what is made of parameters alone is a parameter too."""
-    node = graph.producer(site.index)
-    if node is not None and node.op in WITH_BYPRODUCTS and site.index != node.outputs[0]:
-        return "byproduct"
-    return Role.PARAMETER.value if graph.parameter_only[site.index] else site.role.value
-
-
-def _input_rms(graph: Graph, site: Site, forward: Mapping[int, TensorStatistics]) -> float:
-    """RMS of the operator's signal: its first floating operand that does not come from parameters alone."""
-    node = graph.producer(site.index)
-    operands = [operand.site for operand in node.operands] if node else []
-    signals = [each for each in operands if each in forward and not graph.parameter_only[each]]
-    return forward[signals[0]].rms if signals else math.nan
-
-
-def _ratio(above: float, below: float) -> float:
-    return above / below if below else math.nan
 
 
 def _parameter(graph: Graph, name: str, seen: Observation, opened: Mapping[str, int]) -> ParameterRecord:

@@ -10,13 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from justright.core.axes import Array
 from justright.core.graph import Node
 from justright.core.moments import Moments
-from justright.core.signals import Signal
+from justright.core.profile import Provenance
+from justright.core.signals import Signal, Source, signal
+from justright.core.stratified import stratified
 from justright.registry import Catalogue
 
-__all__ = ["RULES", "Backward", "Call", "Forward", "Gradients", "Rule", "Unpredictable", "rule"]
+__all__ = ["RULES", "Backward", "Call", "Forward", "Gradients", "Rule", "Sloped", "Unpredictable", "given", "rule"]
 
 
 class Unpredictable(Exception):  # noqa: N818  it is no error: the engine falls back to sampling, and says so
@@ -66,7 +70,7 @@ class Call:
         return None if at is None else self.signals[at]
 
     def needed(self, name: str) -> Signal:
-        """Signal of the first operand of this name.
+        """Signal of the first operand of this name, or its values as one.
 
         Raises
         ------
@@ -74,9 +78,12 @@ class Call:
             If nothing is known of it.
         """
         found = self.signal(name)
-        if found is None:
+        if found is not None:
+            return found
+        values = self.values(name)
+        if values is None or not values.size or not np.all(np.isfinite(values)):
             raise Unpredictable(f"nothing is known of its operand {name!r}")
-        return found
+        return given(values)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of the first operand of this name."""
@@ -91,7 +98,20 @@ class Call:
         return None if at is None or not self.known else self.known[at]()
 
 
-Gradients = Mapping[str, Moments | Sequence[Moments | None]]
+@dataclass(frozen=True)
+class Sloped:
+    """A gradient that is an independent random tensor times a function of the forward signals."""
+
+    gradient: Moments
+    slope: Signal
+
+
+def given(values: Any) -> Signal:
+    """Return known values as a signal."""
+    return signal(Source(stratified(values), False, Provenance.EXACT))
+
+
+Gradients = Mapping[str, Moments | Sloped | Sequence[Moments | None]]
 """Moments of the gradients by operand name; a sequence where several operands have one name."""
 
 Forward = Callable[[Call], Signal | Sequence[Signal | None]]

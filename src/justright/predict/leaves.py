@@ -14,11 +14,15 @@ from justright.core.moments import Moments
 from justright.core.observed import observed
 from justright.core.profile import Provenance
 from justright.core.signals import Signal, Source, signal
+from justright.ops.rule import given
 
-__all__ = ["by_initializer", "by_values", "leaf_signals"]
+__all__ = ["by_initializer", "by_values", "drawn_sites", "leaf_signals"]
 
 LARGEST: Final = 2**18
 """Elements beyond which a regular part of the values stands for all: its second moment is right to 0.3 %."""
+
+ORDERED: Final = 0.5
+"""Share of the variance between places above which values are a table: of drawn ones it is 1 over the number of rows."""
 
 
 def leaf_signals(graph: Graph, arrays: Iterable[tuple[str, Any]], *, assumed: bool = True) -> dict[int, Signal]:
@@ -60,6 +64,8 @@ def leaf_signals(graph: Graph, arrays: Iterable[tuple[str, Any]], *, assumed: bo
 def by_values(values: Any) -> Signal:  # noqa: ANN401
     """Return the signal of given values; of a large tensor a regular part is looked at."""
     values = np.asarray(values)
+    if _laid_out(values):
+        return given(values)
     part = values
     while part.size > LARGEST:
         longest = int(np.argmax(part.shape))
@@ -67,7 +73,26 @@ def by_values(values: Any) -> Signal:  # noqa: ANN401
     moments = observed(part)
     if part.shape != values.shape:
         moments = _of_shape(moments, values.shape)
-    return signal(Source(moments, True, Provenance.MEASURED))
+    return signal(Source(moments, True, Provenance.EXACT))  # of these very values
+
+
+def _laid_out(values: Any) -> bool:  # noqa: ANN401
+    """Say whether values follow from their place along a dimension, as a table does, and were not drawn."""
+    if values.ndim <= 1 or values.size > LARGEST:
+        return False
+    total = float(np.var(values))
+    others = (tuple(each for each in range(values.ndim) if each != dim) for dim in range(values.ndim))
+    return total > 0 and max(float(np.var(values.mean(axis=dims))) for dims in others) > total * ORDERED
+
+
+def drawn_sites(graph: Graph) -> frozenset[int]:
+    """Return the sites of parameters that an initializer of a known scheme draws."""
+    return frozenset(
+        parameter.site
+        for parameter in graph.parameters
+        if parameter.initializer is not None
+        and by_initializer(parameter.initializer, graph.sites[parameter.site].shape) is not None
+    )
 
 
 def _of_shape(moments: Moments, shape: tuple[int, ...]) -> Moments:
@@ -90,8 +115,8 @@ def by_initializer(initializer: Initializer, shape: tuple[int, ...]) -> Signal |
     mean, variance = scheme(initializer.arguments, shape)
     if not (math.isfinite(mean) and math.isfinite(variance)):
         return None
-    gaussian = initializer.name not in {"zeros", "ones", "constant"}
-    return signal(Source(Moments.independent(shape, mean, mean * mean + variance), gaussian, Provenance.EXACT))
+    # A constant is a Gaussian of variance zero, and whatever else is drawn is summed over many before it matters.
+    return signal(Source(Moments.independent(shape, mean, mean * mean + variance), True, Provenance.EXACT))
 
 
 Scheme = Callable[[Mapping[str, Any], tuple[int, ...]], tuple[float, float]]

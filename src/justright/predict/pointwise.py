@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,9 +12,12 @@ import numpy as np
 from justright.core.moments import Moments
 from justright.core.signals import Signal, Source, mapped, plus, scaled, shifted, signal, times
 from justright.ops.base import OPERATORS
-from justright.ops.rule import Call, Unpredictable
+from justright.ops.rule import Call, Unpredictable, given
+from justright.predict.leaves import by_values
 
 __all__ = ["forward", "slope"]
+
+SQUARE: Final = 2
 
 HIDDEN: Final = -1e4
 """What is added to a logit to hide it is below this: frameworks use minus infinity or a dtype's lowest number."""
@@ -26,7 +30,15 @@ def forward(call: Call) -> Signal:
         found = special(call)
         if found is not None:
             return _shaped(found, call.outputs[0])
-    return _shaped(_applied(call, OPERATORS[call.node.op].phi, ""), call.outputs[0])
+    found = _applied(call, OPERATORS[call.node.op].phi, "")
+    return _shaped(replace(found, square=True) if _squares(call) else found, call.outputs[0])
+
+
+def _squares(call: Call) -> bool:
+    """Say whether an operator squares its operand."""
+    if call.node.op == "multiply":
+        return len(call.node.operands) > 1 and call.node.operands[0].site == call.node.operands[1].site
+    return call.node.op == "square" or (call.node.op == "power" and call.attributes.get("exponent") == SQUARE)
 
 
 def slope(call: Call, at: int) -> Signal:
@@ -35,6 +47,8 @@ def slope(call: Call, at: int) -> Signal:
     partial = OPERATORS[call.node.op].partials.get(name)
     if partial is None:
         raise Unpredictable(f"its derivative with respect to {name!r} is not known")
+    if call.node.op == "masked_fill" and name == "input" and (values := call.values("mask")) is not None:
+        return _kept(call, values)
     used = inspect.signature(partial).parameters
     constant = _number(partial, used, call)
     if constant is not None:
@@ -70,7 +84,7 @@ def _applied(call: Call, function: Callable[..., Any], mark: str) -> Signal:
         raise Unpredictable("two of its operands have one name")
     attributes = {name: value for name, value in call.attributes.items() if name in accepted and name not in names}
     kinks: tuple[float, ...] = ()
-    if names[:1] == ["input"] and len(names) == 1:
+    if names == ["input"] and _arguments_of_kinks(call.node.op) <= attributes.keys():
         kinks = OPERATORS[call.node.op].kinks(**attributes)
     shown = f"{call.node.op}{mark} {sorted(attributes.items(), key=str)}"
 
@@ -78,6 +92,12 @@ def _applied(call: Call, function: Callable[..., Any], mark: str) -> Signal:
         return function(**dict(zip(names, values, strict=True)), **attributes)
 
     return mapped(shown, apply, *(call.needed(name) for name in names), kinks=kinks)
+
+
+def _arguments_of_kinks(op: str) -> set[str]:
+    """Return the attributes without which the kinks of an operator are not known: such as another operand."""
+    needed = inspect.signature(OPERATORS[op].kinks).parameters.values()
+    return {each.name for each in needed if each.default is inspect.Parameter.empty}
 
 
 def _shaped(x: Signal, shape: tuple[int, ...]) -> Signal:
@@ -141,6 +161,9 @@ def _divide(call: Call) -> Signal | None:
         return None
     if call.place("other") is None:
         return scaled(call.needed("input"), 1.0 / float(call.attributes["other"]))
+    values = call.values("other")
+    if values is not None and values.size and np.all(values != 0):
+        return times(call.needed("input"), given(1.0 / values))
     reciprocal = mapped("reciprocal", np.reciprocal, call.needed("other"))
     return times(call.needed("input"), reciprocal)
 
@@ -151,9 +174,22 @@ def _negative(call: Call) -> Signal | None:
 
 def _masked_fill(call: Call) -> Signal | None:
     values, fill = call.values("mask"), call.attributes.get("value")
-    if values is None or fill is None or float(fill) > HIDDEN:
+    if values is None or fill is None:
         return None
-    return masked(call.needed("input"), np.asarray(values == 0, dtype=np.float64))
+    x = call.needed("input")
+    if float(fill) <= HIDDEN:
+        shown = np.asarray(values == 0, dtype=np.float64)
+        return masked(x, shown if x.visible is None else shown * x.visible)
+    kept = by_values(values == 0)
+    filled = times(x, kept)
+    return filled if float(fill) == 0.0 else plus(filled, scaled(shifted(kept, -1.0), -float(fill)))
+
+
+def _kept(call: Call, mask: Any) -> Signal:  # noqa: ANN401
+    """Return the share of a gradient that passes a mask: all where logits are hidden, since softmax holds it back there."""
+    if float(call.attributes.get("value") or 0.0) <= HIDDEN:
+        return signal(Source(Moments.constant((1,) * len(call.outputs[0]), 1.0)))
+    return by_values(mask == 0)
 
 
 SPECIAL: Final[Mapping[str, Callable[[Call], Signal | None]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,13 +14,22 @@ from justright.core.graph import Graph, Node
 from justright.core.moments import Moments
 from justright.core.signals import Signal
 from justright.ops.base import OPERATORS
-from justright.ops.rule import RULES, Call, Gradients, Rule, Unpredictable
+from justright.ops.rule import RULES, Call, Gradients, Rule, Sloped, Unpredictable, given
 from justright.predict import pointwise
 from justright.predict.fallback import Fallback
 from justright.predict.gradient import Gradient
-from justright.predict.leaves import by_values
+from justright.predict.loops import Loop, Loops
+from justright.predict.undefined import undefined
 
 __all__ = ["Sweep", "sweep"]
+
+DECISIONS = frozenset(
+    "compare logical random_integers view transpose permute squeeze unsqueeze expand detach alias clone cast".split()
+)
+"""Operators whose outputs may be booleans or integers that are signals: steps of signals, draws, and views of these."""
+
+LOOP_ERROR = 0.06
+"""Relative standard error of what a loop's runs give: three runs of a hundred units, 1 / sqrt(3 * 100)."""
 
 
 @dataclass
@@ -40,6 +50,11 @@ class _Means:
     known: Callable[[int], Array | None]
     without: frozenset[str]
     fallback: Fallback | None
+    loops: Loops | None
+
+    def loop(self, node: Node) -> Loop | None:
+        """Return the loop that a node belongs to, if any."""
+        return None if self.loops is None else self.loops.member.get(node.index)
 
     def rule(self, node: Node) -> Rule | None:
         """Return the rule of a node, unless there is none or it is switched off."""
@@ -63,6 +78,8 @@ def sweep(
     *,
     without: frozenset[str] = frozenset(),
     fallback: Fallback | None = None,
+    loops: Loops | None = None,
+    backward: bool = True,
 ) -> Sweep:
     """Predict every signal and every gradient of a graph.
 
@@ -78,15 +95,34 @@ def sweep(
         Canonical names of operators whose rules are switched off: they are sampled, which tests the rules.
     fallback
         Samples operators without a rule; without one they are not predicted.
+    loops
+        Runs what repeats along a path; without it every step is taken as independent of the last.
+    backward
+        Whether to predict gradients.
     """
-    found, means = Sweep(dict(leaves)), _Means(known, without, fallback)
+    found, means = Sweep(dict(leaves)), _Means(known, without, fallback, loops)
     for node in graph.nodes:
-        _forward(graph, node, found, means)
-    if graph.loss is not None and graph.loss in found.forward:
+        loop = means.loop(node)
+        if loop is None:
+            _forward(graph, node, found, means)
+        elif node.index == loop.last:
+            _around(graph, loop, found, means)
+    if backward and graph.loss is not None and graph.loss in found.forward:
         _backward(graph, found, means)
     if fallback is not None:
         found.sampled.update(fallback.errors)
     return found
+
+
+def _around(graph: Graph, loop: Loop, found: Sweep, means: _Means) -> None:
+    """Run a loop, or take its operators one by one where that is not possible."""
+    made = None if means.loops is None else means.loops.forward(loop, found.forward)
+    if made is None:
+        for node in loop.nodes:
+            _forward(graph, node, found, means)
+        return
+    found.forward.update(made)
+    found.sampled.update(dict.fromkeys((node.index for node in loop.nodes), LOOP_ERROR))
 
 
 def _call(graph: Graph, node: Node, found: Sweep, means: _Means) -> Call:
@@ -101,6 +137,7 @@ def _call(graph: Graph, node: Node, found: Sweep, means: _Means) -> Call:
 
 def _forward(graph: Graph, node: Node, found: Sweep, means: _Means) -> None:
     if not any(graph.sites[site].floating and graph.sites[site].size for site in node.outputs):
+        _decide(graph, node, found, means)
         return
     if _fill(graph, node, found, means):
         return
@@ -113,6 +150,22 @@ def _forward(graph: Graph, node: Node, found: Sweep, means: _Means) -> None:
     for site, result in zip(node.outputs, results, strict=False):
         if result is not None:
             found.forward[site] = result
+            if words := undefined(result):
+                found.failed[node.index] = words
+
+
+def _decide(graph: Graph, node: Node, found: Sweep, means: _Means) -> None:
+    """Take a comparison of signals as a signal: one where it holds, and zero."""
+    operands = [found.forward.get(each.site) for each in node.operands]
+    if node.op not in DECISIONS or (operands and all(each is None for each in operands)):
+        return
+    rule = means.rule(node)
+    if rule is None or means.known(node.outputs[0]) is not None:
+        return
+    with suppress(Unpredictable):  # whatever reads it says that nothing is known of it
+        result = rule.forward(_call(graph, node, found, means))
+        if isinstance(result, Signal):
+            found.forward[node.outputs[0]] = result
 
 
 def _fill(graph: Graph, node: Node, found: Sweep, means: _Means) -> bool:
@@ -121,8 +174,8 @@ def _fill(graph: Graph, node: Node, found: Sweep, means: _Means) -> bool:
     if any(each is None for each in values.values()):
         return False
     for site, each in values.items():
-        if each is not None and np.all(np.isfinite(each)) and not np.any(each <= pointwise.HIDDEN):
-            found.forward[site] = by_values(each)
+        if each is not None and np.all(np.isfinite(each)):
+            found.forward[site] = given(each)
     return True
 
 
@@ -135,7 +188,12 @@ def _results(node: Node, call: Call, means: _Means) -> Sequence[Signal | None]:
         unnamed = node.op not in RULES and node.op not in OPERATORS
         return [fallback.mapped(call)] if unnamed and fallback.elementwise(call) else fallback.forward(call)
     except Unpredictable as second:
-        raise Unpredictable(f"{reason}; {second}") from second
+        raise _both(first, second) from second
+
+
+def _both(first: Unpredictable, second: Unpredictable) -> Unpredictable:
+    """Say why there is no rule for a call, and why it was not sampled; what is the same is said once."""
+    return first if str(first) == str(second) else Unpredictable(f"{first}; {second}")
 
 
 def _predicted(node: Node, call: Call, means: _Means) -> Sequence[Signal | None]:
@@ -152,6 +210,11 @@ def _predicted(node: Node, call: Call, means: _Means) -> Sequence[Signal | None]
 def _backward(graph: Graph, found: Sweep, means: _Means) -> None:
     gradients: dict[int, Gradient] = {graph.loss: Gradient.fresh(Moments.constant((), 1.0))}  # type: ignore[dict-item]
     for node in reversed(graph.nodes):
+        loop = means.loop(node)
+        if loop is not None and means.loops is not None and means.loops.ran(loop):
+            if node.index == loop.last:
+                _back_around(graph, loop, found, gradients, means.loops)
+            continue
         arrived = [gradients.pop(site, None) for site in node.outputs]
         for site, gradient in zip(node.outputs, arrived, strict=True):
             if gradient is not None:
@@ -170,11 +233,28 @@ def _backward(graph: Graph, found: Sweep, means: _Means) -> None:
         found.gradient[site] = gradient.moments
 
 
+def _back_around(
+    graph: Graph, loop: Loop, found: Sweep, gradients: dict[int, Gradient], loops: Loops
+) -> None:
+    """Send the gradients that arrived behind a loop back through its runs."""
+    arrived = {site: gradients.pop(site).moments for site in loop.leaving if site in gradients}
+    if not arrived:
+        return
+    for site, moments in loops.backward(loop, arrived).items():
+        if site not in loop.entering:
+            found.gradient[site] = moments
+        elif graph.sites[site].differentiable:
+            fresh = Gradient.fresh(moments)
+            gradients[site] = gradients[site].plus(fresh) if site in gradients else fresh
+
+
 def _passed(
     graph: Graph, node: Node, call: Call, found: Sweep, arrived: Sequence[Gradient | None], means: _Means
 ) -> list[tuple[int, Gradient]]:
     wanted = [graph.sites[each.site].differentiable for each in node.operands]
     if not any(wanted):
+        if any(graph.sites[site].differentiable for site in node.outputs):
+            raise Unpredictable("a backward of the program's own, which the graph does not show")
         return []
     moments = [None if each is None else each.moments for each in arrived]
     try:
@@ -192,7 +272,7 @@ def _passed(
             return [(node.operands[0].site, arrived[0].multiplied(fallback.slope(call)))]
         return _in_order(node, wanted, fallback.by_name(call, moments))
     except Unpredictable as second:
-        raise Unpredictable(f"{first}; {second}") from second
+        raise _both(first, second) from second
 
 
 def _multiplied(node: Node, wanted: Sequence[bool], call: Call, arrived: Gradient) -> list[tuple[int, Gradient]]:
@@ -212,8 +292,13 @@ def _in_order(node: Node, wanted: Sequence[bool], by_name: Gradients) -> list[tu
         at = seen.setdefault(operand.name, 0)
         seen[operand.name] += 1
         each = by_name.get(operand.name)
-        moments = each if isinstance(each, Moments) or each is None else each[at]
-        if want and moments is not None:
+        if not want:
+            continue
+        if isinstance(each, Sloped):
+            passed.append((operand.site, Gradient.fresh(each.gradient).multiplied(each.slope)))
+            continue
+        moments = each if isinstance(each, Moments | None) else each[at]
+        if moments is not None:
             passed.append((operand.site, Gradient.fresh(moments)))
     return passed
 

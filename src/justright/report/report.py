@@ -18,6 +18,7 @@ from justright.report.text import plural
 from justright.report.verdict import NOT_CHECKED
 
 if TYPE_CHECKING:
+    from justright.core.prediction import Forecast
     from justright.report.terminal import TerminalReport
 
 __all__ = ["Report"]
@@ -41,6 +42,8 @@ class Report:
         What was checked and what was not.
     context
         Facts such as the model's class, the loss, the mode, the device, versions; shown in this order.
+    forecast
+        What was predicted of the network as a whole, where the profile is a prediction.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
     coverage: Coverage = field(default_factory=Coverage)
     context: Mapping[str, str] = field(default_factory=dict)
+    forecast: Forecast | None = None
 
     def __post_init__(self) -> None:
         """Put the worst findings first."""

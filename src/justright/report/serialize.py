@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from justright.report.forecast import forecast_data
+
 if TYPE_CHECKING:
     from justright.core.graph import Graph
     from justright.report.report import Report
@@ -36,6 +38,7 @@ def report_data(report: Report) -> dict[str, Any]:
             "context": dict(report.context),
             "profile": report.profile.to_dict(),
             "graph": _nodes(report.graph),
+            "forecast": None if report.forecast is None else forecast_data(report, report.forecast),
         }
     )
     return data

@@ -7,6 +7,7 @@ from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Final
 
 from justright.core.findings import Finding
+from justright.report.forecast import forecast_rows
 from justright.report.optional import optional
 from justright.report.plots.depth import depth_columns
 from justright.report.plots.text import chart
@@ -62,6 +63,7 @@ class TerminalReport:
         if self.brief:
             return
         yield from _profile(writer, self.report, options.max_width)
+        yield from _forecast(writer, self.report)
         yield from _coverage(writer, self.report)
         yield from _context(writer, self.report)
 
@@ -145,6 +147,12 @@ def _profile(writer: _Writer, report: Report, width: int) -> Iterator[Renderable
         line = writer.text(f" {text}", STYLES[kind])
         line.no_wrap, line.overflow = kind != "head", "fold" if kind == "head" else "crop"
         yield line
+
+
+def _forecast(writer: _Writer, report: Report) -> Iterator[RenderableType]:
+    if report.forecast is not None:
+        yield writer.head("Prediction")
+        yield Padding(writer.parts(list(forecast_rows(report, report.forecast))), (0, 0, 0, 2))
 
 
 def _coverage(writer: _Writer, report: Report) -> Iterator[RenderableType]:

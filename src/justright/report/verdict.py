@@ -36,7 +36,8 @@ def sentence(report: Report) -> str:
         return f"{MEANING[report.worst]} ({_counts(report)})"
     coverage = report.coverage
     checked = f"{_share(coverage.forward, coverage.sites, 'site')} and {plural(coverage.parameters, 'parameter')}"
-    return f"{checked} checked, nothing outside its interval{_remainder(report)}"
+    how = "checked, nothing" if report.forecast is None else "predicted, and nothing that a prediction can show"
+    return f"{checked} {how} outside its interval{_remainder(report)}"
 
 
 def _counts(report: Report) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch.func import functional_call
 
 from justright.adapters.base import Arrays, Job, Observation, Target, Watch
-from justright.adapters.torch.apply import apply
+from justright.adapters.torch.apply import apply, run
 from justright.adapters.torch.conditions import open_form
 from justright.adapters.torch.data import data_of
 from justright.adapters.torch.execute import RealExecutor, ShapeExecutor
@@ -30,6 +30,7 @@ from justright.adapters.torch.statistics import host_array, summary_of
 from justright.adapters.torch.step import Subject, step_of
 from justright.adapters.torch.twins import twins
 from justright.adapters.torch.watcher import Left, Watcher
+from justright.adapters.torch.weightless import weightless
 from justright.core.graph import Graph, Initializer, Node, Parameter, Role
 from justright.core.layout import weight_layout
 from justright.core.step import StepRecord
@@ -74,11 +75,15 @@ class TorchAdapter:
         """Record initializers while a model is built."""
         return recording_initializers()
 
-    def load(self, source: str) -> Target | None:
+    def load(self, source: str, *, values: bool = True) -> Target | None:
         """Build a model from a library source."""
         from justright.adapters.torch.libraries import load
 
-        return load(source)
+        return load(source, values=values)
+
+    def weightless(self, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """Build a model whose parameters have a shape alone."""
+        return weightless(make)
 
     def trace(self, job: Job) -> Graph:
         """Make the graph from shapes: weights and signals are never read."""
@@ -108,10 +113,16 @@ class TorchAdapter:
                 yield name, host_array(tensor)
 
     def apply(
-        self, node: Node, operands: Sequence[np.ndarray], seed: int
+        self, node: Node, operands: Sequence[np.ndarray], seed: int, wanted: Sequence[bool] | None = None
     ) -> tuple[Arrays, Callable[[Arrays], Arrays]]:
         """Run the operator of one node on arrays."""
-        return apply(node, operands, seed)
+        return apply(node, operands, seed, wanted)
+
+    def run(
+        self, nodes: Sequence[Node], given: Mapping[int, NDArray[Any]], wanted: frozenset[int], seed: int
+    ) -> tuple[dict[int, NDArray[Any]], Callable[[Mapping[int, NDArray[Any]]], dict[int, NDArray[Any]]]]:
+        """Run nodes one after the other on arrays by site."""
+        return run(nodes, given, wanted, seed)
 
     def observe(self, job: Job, graph: Graph, watch: Watch) -> Observation | None:
         """Run forward and backward for real, and summarize every floating site."""

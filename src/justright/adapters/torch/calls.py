@@ -105,12 +105,17 @@ def tensors_made(
 
 
 def attributes(schema: Schema, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that are no tensors, as plain data, but for absent ones and where memory lies."""
+    """Return the arguments that are no tensors, as plain data, but for absent ones and where memory lies.
+
+    Of a list in which some tensors are absent, ``name_at`` says where the others stand.
+    """
     made = {}
     for name, value in [*zip(schema.names, args, strict=False), *kwargs.items()]:
         plain = _plain(value)
         if plain is not None and name not in PLACES:
             made["input" if name == "self" else name] = plain
+        elif isinstance(value, list | tuple) and any(each is None for each in value):
+            made[f"{name}_at"] = tuple(at for at, each in enumerate(value) if each is not None)
     return made
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from justright.adapters.torch.calls import Func, Schema, attributes, dtype_name, schema_of, tensors_in, tensors_made
 from justright.adapters.torch.mode import EagerMode
+from justright.adapters.torch.overlap import Place, apart, place_of
 from justright.adapters.torch.place import ModuleStack, user_line
 from justright.adapters.torch.statistics import host_array
 from justright.adapters.torch.vocabulary import RENAMED, canonical
@@ -42,6 +43,15 @@ class Executor(Protocol):
         ...
 
 
+class _Write(NamedTuple):
+    """A write to memory: node and site that hold what was written, and where it lies."""
+
+    node: int
+    site: int
+    place: Place
+    storage: StorageWeakRef
+
+
 class Recorder(EagerMode):
     """Records calls while it is the active dispatch mode.
 
@@ -69,7 +79,7 @@ class Recorder(EagerMode):
         self._leaves: dict[int, tuple[torch.Tensor, int]] = {}
         self._owners: dict[int, int] = {}
         # A storage that is only weakly referred to keeps its address, so that no later one is taken for it.
-        self._written: dict[int, tuple[int, int, StorageWeakRef]] = {}
+        self._written: dict[int, list[_Write]] = {}
         self._fresh: list[tuple[torch.Tensor, int]] = []
         self.calls = 0
         self.notes: list[str] = []
@@ -157,14 +167,21 @@ class Recorder(EagerMode):
 
     def _read(self, tensor: torch.Tensor, position: int) -> int:
         site = self._known(tensor)
-        written = self._written.get(_storage(tensor)) if self._written else None
-        if written is None or written[1] == site or written[0] <= self.builder.producer_index(site):
+        writes = self._written.get(_storage(tensor)) if self._written else None
+        if not writes or writes[-1].node <= self.builder.producer_index(site):
             return site
-        # Another view of this memory was written since this tensor was made: make that an explicit dependency.
+        place = place_of(tensor)
+        for write in tuple(writes):
+            if write.site != site and write.node > self.builder.producer_index(site) and not apart(place, write.place):
+                site = self._updated(tensor, site, write.site, position)
+        return site
+
+    def _updated(self, tensor: torch.Tensor, site: int, written: int, position: int) -> int:
+        """Make it an explicit dependency that another view of this memory was written since a tensor was made."""
         (updated,) = self.builder.node(
             "written_through_view",
             "",
-            [("input", site), ("written", written[1])],
+            [("input", site), ("written", written)],
             [(tensor.shape, dtype_name(tensor), tensor.requires_grad)],
             attributes={"operand": position},
             module=self._stack.path,
@@ -211,8 +228,11 @@ class Recorder(EagerMode):
         for tensor in made:
             if any(tensor is read for name, read in reads if name in schema.written):
                 site = self._known(tensor)
-                reference = StorageWeakRef(tensor.untyped_storage())
-                self._written[_storage(tensor)] = (self.builder.producer_index(site), site, reference)
+                write = _Write(
+                    self.builder.producer_index(site), site, place_of(tensor), StorageWeakRef(tensor.untyped_storage())
+                )
+                earlier = self._written.get(_storage(tensor), [])
+                self._written[_storage(tensor)] = [*(each for each in earlier if each.place != write.place), write]
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -64,7 +64,7 @@ def host_array(tensor: torch.Tensor) -> np.ndarray:
     tensor = dense(tensor.detach())
     if tensor.is_conj() or tensor.is_neg():
         tensor = tensor.resolve_conj().resolve_neg()
-    if tensor.dtype not in NATIVE:
+    if tensor.dtype not in NATIVE and tensor.dtype.is_floating_point:
         tensor = tensor.float()
     return tensor.cpu().numpy()
 

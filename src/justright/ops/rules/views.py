@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from justright.core.axes import Array
 from justright.core.moments import Moments
 from justright.core.signals import Signal, viewed
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
@@ -47,19 +51,43 @@ def _unexpanded(gradient: Moments, shape: tuple[int, ...]) -> Moments:
     )  # fmt: skip
 
 
+def _copied(call: Call) -> bool:
+    """Say whether the call writes another tensor into memory that its first operand names."""
+    return call.place("src") is not None
+
+
 def _forward(call: Call) -> Signal:
+    if _copied(call):
+        return viewed(call.needed("src"), ("expand", call.outputs[0]), lambda each: each.expanded(call.outputs[0]))
     x = call.needed("input")
     if call.shapes[0] == call.outputs[0] and call.node.op not in {"transpose", "permute"}:
         return x
     view, _ = _moved(call)
     key = (call.node.op, call.outputs[0], tuple(_order(call, len(call.shapes[0])) or ()))
-    return viewed(x, key, view)
+    found = viewed(x, key, view)
+    return found if x.visible is None else replace(found, visible=_seen(x.visible, call))
+
+
+def _seen(visible: Array, call: Call) -> Array:
+    """Move a mask along; dimensions in which it only broadcasts are left out as far as that goes."""
+    old, new = call.shapes[0], call.outputs[0]
+    order = _order(call, len(old))
+    visible = visible.reshape((1,) * (len(old) - visible.ndim) + visible.shape)
+    if order is not None:
+        return visible.transpose(order)
+    used = next((at for at, length in enumerate(visible.shape) if length > 1), len(old))
+    rank = len(old) - used
+    if call.node.op == "expand" or (rank <= len(new) and old[used:] == new[len(new) - rank :]):
+        return visible.reshape(visible.shape[used:])
+    return np.broadcast_to(visible, old).reshape(new)
 
 
 def _backward(call: Call, results: Sequence[Signal | None], gradients: Sequence[Moments | None]) -> Gradients:
     gradient = gradients[0]
     if gradient is None:
         raise Unpredictable("it has no gradient")
+    if _copied(call):
+        return {"src": _unexpanded(gradient, call.shape("src"))}
     return {"input": _moved(call)[1](gradient)}
 
 

@@ -18,7 +18,7 @@ LOADERS = {
 """Prefix of a source, which is the library's package, to the module that builds its models."""
 
 
-def load(source: str) -> Target | None:
+def load(source: str, *, values: bool = True) -> Target | None:
     """Build a model, and a batch for it, from a library source.
 
     Parameters
@@ -26,6 +26,8 @@ def load(source: str) -> Target | None:
     source
         ``"timm:NAME"``, or ``"transformers:"`` with a model class, a configuration class, a model type or the path of
         a ``config.json``; options of the model follow after a question mark: ``"transformers:gpt2?n_layer=4"``.
+    values
+        Whether its parameters have values, and not a shape alone.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def load(source: str) -> Target | None:
     name, options = split_options(rest)
     loader = importlib.import_module(LOADERS[library])
     try:
-        target: Target = loader.load(name, options)
+        target: Target = loader.load(name, options, values=values)
     except ModuleNotFoundError as error:
         missing = str(error.name).partition(".")[0]
         hint = f"pip install 'justright[{library}]'" if missing == library else f"pip install {missing}"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
+from justright.adapters.torch.weightless import weightless
 from justright.errors import BackendError, JustRightError, ModelError
 
 __all__ = ["build", "offline"]
@@ -29,7 +30,7 @@ def offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def build(make: Callable[[], torch.nn.Module], where: str) -> torch.nn.Module:
+def build(make: Callable[[], torch.nn.Module], where: str, *, values: bool = True) -> torch.nn.Module:
     """Build a model if its weights and their gradients fit into memory.
 
     Parameters
@@ -38,6 +39,8 @@ def build(make: Callable[[], torch.nn.Module], where: str) -> torch.nn.Module:
         Builds it; also called on the meta device, to count parameters without memory.
     where
         Source of the model, for messages.
+    values
+        Whether its parameters have values; of shapes alone any model fits.
 
     Raises
     ------
@@ -47,6 +50,8 @@ def build(make: Callable[[], torch.nn.Module], where: str) -> torch.nn.Module:
         If the library needs another package for it.
     """
     with _put_into_words(where), offline():
+        if not values:
+            return weightless(make)
         _refuse_too_large(make, where)
         return make()
 

@@ -20,7 +20,7 @@ BATCH = 2
 """Images in a batch: the fewest that show whether a network tells one input from another."""
 
 
-def load(name: str, options: Mapping[str, str]) -> Target:
+def load(name: str, options: Mapping[str, str], *, values: bool = True) -> Target:
     """Build a model of timm, untrained, with random images and classes.
 
     Parameters
@@ -29,6 +29,8 @@ def load(name: str, options: Mapping[str, str]) -> Target:
         Name of a model, with or without the tag of its weights, as ``timm.list_models`` lists them.
     options
         Keyword arguments of ``timm.create_model``.
+    values
+        Whether its parameters have values, and not a shape alone.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def load(name: str, options: Mapping[str, str]) -> Target:
         )  # fmt: skip
     arguments = {key: literal(value) for key, value in options.items()}
     _refuse_weights(arguments, where)
-    model = build(lambda: timm.create_model(name, pretrained=False, **arguments), where)
+    model = build(lambda: timm.create_model(name, pretrained=False, **arguments), where, values=values)
     shape, notes = _image_shape(model, arguments)
     classes = getattr(model, "num_classes", 0)
     spec = TensorSpec((BATCH, *shape))

@@ -37,7 +37,7 @@ SEQUENCE_TASKS = ("SPEECH_SEQ_2_SEQ", "SEQ_TO_SEQ_CAUSAL_LM")
 EXPECTED = "a model class, a configuration class, a model type or the path of a config.json"
 
 
-def load(name: str, options: Mapping[str, str]) -> Target:
+def load(name: str, options: Mapping[str, str], *, values: bool = True) -> Target:
     """Build a model of transformers, untrained, with a random batch.
 
     Parameters
@@ -46,6 +46,8 @@ def load(name: str, options: Mapping[str, str]) -> Target:
         ``"GPT2LMHeadModel"``, ``"GPT2Config"``, ``"gpt2"``, or the path of a ``config.json`` or of its folder.
     options
         Values of the configuration to replace; those of a part by their path: ``text_config.num_hidden_layers``.
+    values
+        Whether its parameters have values, and not a shape alone.
 
     Raises
     ------
@@ -53,10 +55,10 @@ def load(name: str, options: Mapping[str, str]) -> Target:
         If there is no such model, or its configuration refuses an option.
     """
     where = f"transformers:{name}"
-    config_class, values, model_class = _resolve(name, where)
-    config = _configured(config_class, values, options, where)
+    config_class, given, model_class = _resolve(name, where)
+    config = _configured(config_class, given, options, where)
     chosen = model_class or _best_class(config, where)
-    model = build(lambda: chosen(config), where)
+    model = build(lambda: chosen(config), where, values=values)
     notes = [f"{chosen.__name__} was built from {type(config).__name__}"] if model_class is None else []
     notes += _dtype_note(config)
     # A key-value cache serves generation; in training nothing reads it.

@@ -1,0 +1,1 @@
+"""Programs and models that nobody tuned the diagnostics to."""
