@@ -122,7 +122,8 @@ def predict_target(
         work = _traced(rebuild())
     tell("trace", 1, 1)
     tell("predict", 0, 1)
-    found = predicted(work.graph, work.adapter.arrays(work.job), without=names, apply=work.adapter.apply)
+    adapter = work.adapter
+    found = predicted(work.graph, adapter.arrays(work.job), without=names, apply=adapter.apply, run=adapter.run)
     tell("predict", 1, 1)
     report = _reported(work, found, chosen=target.loss is None)
     facts = {**report.context, "seconds": f"{time.perf_counter() - began:.2f}"}

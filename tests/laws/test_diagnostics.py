@@ -45,7 +45,11 @@ def test_names_are_unique():
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("code", DIAGNOSTICS)
+COMPARING = {"JR105"}
+"""Diagnostics that name no fault of a network, but that it is not what its own code says: tests/engines shows them."""
+
+
+@pytest.mark.parametrize("code", sorted(set(DIAGNOSTICS) - COMPARING))
 def test_every_fault_is_shown_by_several_networks(code):
     assert len(zoo.sick(code)) >= 3
     assert all(network.fault in DIAGNOSTICS for network in zoo.sick())

@@ -72,7 +72,7 @@ def call_of(op, native, attributes, operands, outputs):
 
 
 def spatial(stride=1, padding=0, dilation=1, groups=1, transposed=False, output_padding=0, rank=1):
-    each = dict(stride=stride, padding=padding, dilation=dilation, output_padding=output_padding)
+    each = {"stride": stride, "padding": padding, "dilation": dilation, "output_padding": output_padding}
     attributes = {name: list(value) if isinstance(value, tuple) else [value] * rank for name, value in each.items()}
     return attributes | {"groups": groups, "transposed": transposed}
 
@@ -123,20 +123,60 @@ def _through(tensor, first, second):
 
 
 LINEAR = {
-    "average": ("average_pool", "aten.avg_pool2d.default", (2, 2, 5, 4), dict(kernel_size=[3, 2], stride=[2, 1], padding=[1, 0])),
-    "average of what is there": ("average_pool", "aten.avg_pool2d.default", (2, 1, 5, 5), dict(kernel_size=[3], stride=[2], padding=[1], ceil_mode=True, count_include_pad=False)),
-    "divided by a number": ("average_pool", "aten.avg_pool2d.default", (1, 2, 4, 4), dict(kernel_size=[2, 2], stride=[], divisor_override=3)),
-    "adaptive": ("adaptive_average_pool", "aten._adaptive_avg_pool2d.default", (2, 2, 5, 3), dict(output_size=[2, 1])),
-    "bilinear": ("resample", "aten.upsample_bilinear2d.default", (2, 2, 3, 4), dict(output_size=[6, 7], align_corners=False)),
-    "bilinear, aligned": ("resample", "aten.upsample_bilinear2d.default", (1, 2, 3, 4), dict(output_size=[5, 3], align_corners=True)),
-    "nearest": ("resample", "aten.upsample_nearest2d.default", (2, 2, 3, 2), dict(output_size=[6, 3])),
-    "bicubic, smoothed": ("resample", "aten._upsample_bicubic2d_aa.default", (1, 1, 6, 5), dict(output_size=[3, 2], align_corners=False)),
-    "pixel shuffle": ("pixel_shuffle", "aten.pixel_shuffle.default", (2, 8, 2, 3), dict(upscale_factor=2)),
-    "pixel unshuffle": ("pixel_unshuffle", "aten.pixel_unshuffle.default", (2, 2, 4, 6), dict(downscale_factor=2)),
-    "windows": ("unfold", "aten.im2col.default", (2, 2, 4, 3), dict(kernel_size=[3, 2], dilation=[1, 1], padding=[1, 0], stride=[2, 1])),
-    "sliding view": ("unfold", "aten.unfold.default", (2, 7, 2), dict(dimension=1, size=3, step=2)),
-    "image of windows": ("fold", "aten.col2im.default", (2, 12, 4), dict(output_size=[3, 4], kernel_size=[3, 2], dilation=[1, 1], padding=[1, 0], stride=[2, 2])),
-}  # fmt: skip
+    "average": (
+        "average_pool",
+        "aten.avg_pool2d.default",
+        (2, 2, 5, 4),
+        {"kernel_size": [3, 2], "stride": [2, 1], "padding": [1, 0]},
+    ),
+    "average of what is there": (
+        "average_pool",
+        "aten.avg_pool2d.default",
+        (2, 1, 5, 5),
+        {"kernel_size": [3], "stride": [2], "padding": [1], "ceil_mode": True, "count_include_pad": False},
+    ),
+    "divided by a number": (
+        "average_pool",
+        "aten.avg_pool2d.default",
+        (1, 2, 4, 4),
+        {"kernel_size": [2, 2], "stride": [], "divisor_override": 3},
+    ),
+    "adaptive": ("adaptive_average_pool", "aten._adaptive_avg_pool2d.default", (2, 2, 5, 3), {"output_size": [2, 1]}),
+    "bilinear": (
+        "resample",
+        "aten.upsample_bilinear2d.default",
+        (2, 2, 3, 4),
+        {"output_size": [6, 7], "align_corners": False},
+    ),
+    "bilinear, aligned": (
+        "resample",
+        "aten.upsample_bilinear2d.default",
+        (1, 2, 3, 4),
+        {"output_size": [5, 3], "align_corners": True},
+    ),
+    "nearest": ("resample", "aten.upsample_nearest2d.default", (2, 2, 3, 2), {"output_size": [6, 3]}),
+    "bicubic, smoothed": (
+        "resample",
+        "aten._upsample_bicubic2d_aa.default",
+        (1, 1, 6, 5),
+        {"output_size": [3, 2], "align_corners": False},
+    ),
+    "pixel shuffle": ("pixel_shuffle", "aten.pixel_shuffle.default", (2, 8, 2, 3), {"upscale_factor": 2}),
+    "pixel unshuffle": ("pixel_unshuffle", "aten.pixel_unshuffle.default", (2, 2, 4, 6), {"downscale_factor": 2}),
+    "windows": (
+        "unfold",
+        "aten.im2col.default",
+        (2, 2, 4, 3),
+        {"kernel_size": [3, 2], "dilation": [1, 1], "padding": [1, 0], "stride": [2, 1]},
+    ),
+    "sliding view": ("unfold", "aten.unfold.default", (2, 7, 2), {"dimension": 1, "size": 3, "step": 2}),
+    "image of windows": (
+        "fold",
+        "aten.col2im.default",
+        (2, 12, 4),
+        {"output_size": [3, 4], "kernel_size": [3, 2], "dilation": [1, 1], "padding": [1, 0], "stride": [2, 2]},
+    ),
+}
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -197,7 +237,7 @@ def test_product_of_three_tensors_is_exact(rng):
     """As `torch.nn.functional.bilinear` records it: x [b, i], a weight [o, i, j] and y [b, j]."""
     shapes = (2, 3), (2, 3, 2), (2, 2)
     x, w, y = (random_moments(rng, shape) for shape in shapes)
-    attributes = dict(expand1=[1, 3], expand2=[0], expand3=[1, 2], sumdim=[2, 3], unroll_dim=1)
+    attributes = {"expand1": [1, 3], "expand2": [0], "expand3": [1, 2], "sumdim": [2, 3], "unroll_dim": 1}
     call = call_of("bilinear", "aten._trilinear.default", attributes, {"i1": x, "i2": w, "i3": y}, ((2, 2),))
     found = RULES["bilinear"].forward(call)
     tensor = np.zeros((6, 12, 4, 4))
@@ -209,4 +249,8 @@ def test_product_of_three_tensors_is_exact(rng):
     g = random_moments(rng, (2, 2))
     back = RULES["bilinear"].backward(call, [found], [g])["i2"]
     k, v = dense(g)
-    agrees(back, np.einsum("abcy,a,y,c->b", tensor, m, k, o), np.einsum("abcy,ad,yz,cf,defz->be", tensor, s, v, u, tensor, optimize=True))  # fmt: skip
+    agrees(
+        back,
+        np.einsum("abcy,a,y,c->b", tensor, m, k, o),
+        np.einsum("abcy,ad,yz,cf,defz->be", tensor, s, v, u, tensor, optimize=True),
+    )

@@ -38,11 +38,19 @@ def drawn(rng, shape, mean, effects):
 
 ALL = {(0, 1, 2): 1.0, (1,): 0.8, (0,): 0.5, (1, 2): 0.4}
 KINDS = {
-    "batch": ("batch_norm", dict(training=True), lambda x, w, b: torch.nn.functional.batch_norm(x, None, None, w, b, True)),
-    "layer": ("layer_norm", dict(normalized_shape=[12]), lambda x, w, b: torch.nn.functional.layer_norm(x, [12], w, b)),
-    "root mean square": ("rms_norm", dict(normalized_shape=[12]), lambda x, w, b: torch.nn.functional.rms_norm(x, [12], w, 1e-5)),
-    "group": ("group_norm", dict(group=4), lambda x, w, b: torch.nn.functional.group_norm(x, 4, w, b)),
-}  # fmt: skip
+    "batch": (
+        "batch_norm",
+        {"training": True},
+        lambda x, w, b: torch.nn.functional.batch_norm(x, None, None, w, b, True),
+    ),
+    "layer": ("layer_norm", {"normalized_shape": [12]}, lambda x, w, b: torch.nn.functional.layer_norm(x, [12], w, b)),
+    "root mean square": (
+        "rms_norm",
+        {"normalized_shape": [12]},
+        lambda x, w, _: torch.nn.functional.rms_norm(x, [12], w, 1e-5),
+    ),
+    "group": ("group_norm", {"group": 4}, lambda x, w, b: torch.nn.functional.group_norm(x, 4, w, b)),
+}
 SHAPES = {"batch": (10, 8, 6), "layer": (6, 5, 12), "root mean square": (6, 5, 12), "group": (5, 16, 6)}
 
 

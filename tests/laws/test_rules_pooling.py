@@ -42,8 +42,8 @@ def call_of(op, native, attributes, operands, out):
 
 
 POOLS = {
-    "halves": (dict(kernel_size=[2, 2], stride=[], padding=[0, 0]), lambda x: F.max_pool2d(x, 2)),
-    "overlapping": (dict(kernel_size=[3, 3], stride=[2, 2], padding=[1, 1]), lambda x: F.max_pool2d(x, 3, 2, 1)),
+    "halves": ({"kernel_size": [2, 2], "stride": [], "padding": [0, 0]}, lambda x: F.max_pool2d(x, 2)),
+    "overlapping": ({"kernel_size": [3, 3], "stride": [2, 2], "padding": [1, 1]}, lambda x: F.max_pool2d(x, 3, 2, 1)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Xiao et al. 2018, arXiv:1806.05393: signals in deep convolutional networks; and kernels that neural-tangents computes."""
+"""Xiao et al. 2018, arXiv:1806.05393: covariances between positions, and kernels that neural-tangents computes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_kernel_of_a_ring(kind, layers):
 
 
 def test_modes_decay_by_the_eigenvalues_of_the_kernel():
-    """A mode of the covariance along a ring is multiplied by (1 + 2 cos(2 pi j / 8)) / 3 by weights alike on all taps."""
+    """Weights alike on all taps multiply a mode along a ring by (1 + 2 cos(2 pi j / 8)) / 3."""
     positions = np.arange(RING)
     for mode in range(RING):
         wave = 1.0 + 0.5 * np.cos(2 * np.pi * mode * positions / RING)

@@ -22,7 +22,7 @@ HUGE = 10**12
 
 
 def rate(name, phi, slope, batch, kinks=()):
-    """Growth of the mean squared gradient over one layer: batch normalization, activation, weights of variance 1/width."""
+    """Growth of the mean squared gradient over batch normalization, activation and weights of variance 1/width."""
     x = Moments.independent((batch, WIDTH), 0.0, 1.0)
     weight = Moments.independent((WIDTH, WIDTH), 0.0, 1.0 / WIDTH)
     layers = []

@@ -114,15 +114,15 @@ def efficientnet():
 
 
 def swin():
-    return vision("swin_tiny_patch4_window7_224", img_size=112, embed_dim=48)
+    return vision("swin_tiny_patch4_window7_224", size=112, img_size=112, embed_dim=48)
 
 
 def nfnet():
-    return vision("nfnet_l0", batch=2)
+    return vision("nfnet_l0")
 
 
 def vgg19():
-    return vision("vgg19", size=32, batch=2)
+    return vision("vgg19", size=64)
 
 
 def tanh_mlp():

@@ -17,7 +17,8 @@ from justright.core.edges import EdgeRecord
 from justright.core.findings import Evidence, Finding, Severity
 from justright.core.graph import Graph, GraphBuilder, Parameter, Role
 from justright.core.information import AttentionStatistics, RelationStatistics, RoutingStatistics
-from justright.core.profile import ParameterRecord, Profile, SiteRecord, TensorStatistics, UnitStatistics
+from justright.core.prediction import Estimate, Forecast, Predicted, Series
+from justright.core.profile import ParameterRecord, Profile, Provenance, SiteRecord, TensorStatistics, UnitStatistics
 from justright.core.step import StepRecord
 from justright.report import Report
 
@@ -242,6 +243,17 @@ def empty() -> Report:
     return Report("", Graph((), ()), Profile(()))
 
 
+def foreseen() -> Report:
+    """A prediction in place of a measurement."""
+    report = vanishing()
+    estimate = Estimate(1.0, 0.5, 2.0, "rule", Provenance.ASYMPTOTIC, False, "a reason")
+    sites = tuple(replace(each, predicted=Predicted(estimate, estimate)) for each in report.profile.sites)
+    profile = replace(report.profile, sites=sites, provenance=Provenance.ASYMPTOTIC)
+    series = Series("residual stream", "blocks.*/add", ("blocks.0/add", "blocks.1/add"), (1.0, 2.0), (4.0, 8.0))
+    forecast = Forecast(estimate, (series,), 3, 2, 1, 4, (("exact", 2), ("asymptotic", 3)))
+    return replace(report, profile=profile, forecast=forecast)
+
+
 MAKERS = {
     "healthy": healthy,
     "vanishing": vanishing,
@@ -249,6 +261,7 @@ MAKERS = {
     "hostile": hostile,
     "large": large,
     "empty": empty,
+    "foreseen": foreseen,
 }
 
 

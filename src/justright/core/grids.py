@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from justright.core.axes import Array
 from justright.core.links import Links, mixing, windows
@@ -51,7 +52,7 @@ def adaptive(size: int, out: int) -> Links:
 
 @lru_cache(256)
 def padding(size: int, before: int, after: int, mode: str) -> Links:
-    """Return the links of a padding: ``"reflect"``, ``"edge"`` or ``"constant"`` as of `numpy.pad`; negative cuts off."""
+    """Return the links of a padding of a mode of `numpy.pad`, such as ``"reflect"``; negative numbers cut off."""
     places = np.pad(np.arange(size), (max(before, 0), max(after, 0)), mode=mode)  # type: ignore[call-overload]
     inside = np.pad(np.ones(size), (max(before, 0), max(after, 0)), mode=mode)  # type: ignore[call-overload]
     matrix = np.zeros((len(places), size))
@@ -91,7 +92,7 @@ def interpolation(
     return mixing(_weighted(place, size, kind, max(step, 1.0) if smooth else 0.0, align=align))
 
 
-def _weighted(place: Array, size: int, kind: str, wide: float, *, align: bool) -> Array:
+def _weighted(place: NDArray[Any], size: int, kind: str, wide: float, *, align: bool) -> Array:
     """Weights of the inputs around each place; beyond the ends the last input counts."""
     if kind == "linear" and not wide and not align:
         place = np.maximum(place, 0.0)
@@ -104,11 +105,14 @@ def _weighted(place: Array, size: int, kind: str, wide: float, *, align: bool) -
         inside = (source >= 0) & (source < size)
         rows = np.flatnonzero(inside | (not wide))
         np.add.at(matrix, (rows, np.clip(source, 0, size - 1)[rows]), weight[rows])
-    return matrix / matrix.sum(axis=1, keepdims=True)
+    return np.asarray(matrix / matrix.sum(axis=1, keepdims=True))
 
 
 KEYS: Final = -0.75
 """Parameter of the cubic convolution kernel of Keys 1981 that PyTorch uses."""
+
+REACH: Final = 2.0
+"""Distance at which that kernel ends."""
 
 
 def _kernel(distance: Array, kind: str, a: float) -> Array:
@@ -116,5 +120,5 @@ def _kernel(distance: Array, kind: str, a: float) -> Array:
     if kind == "linear":
         return np.maximum(1.0 - x, 0.0)
     near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
-    far = ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
-    return np.where(x <= 1.0, near, np.where(x < 2.0, far, 0.0))
+    far = ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a  # zero at 2, where the kernel ends
+    return np.where(x <= 1.0, near, np.where(x < REACH, far, 0.0))

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class Links:
 
 @lru_cache(512)
 def windows(size: int, kernel: int, stride: int, padding: int, dilation: int, out: int) -> Links:
-    """Return the links of a sliding window: tap `t` joins output `o` with input ``o * stride - padding + t * dilation``.
+    """Return the links of a sliding window: tap t joins output o with input ``o * stride - padding + t * dilation``.
 
     Parameters
     ----------
@@ -190,7 +191,7 @@ def _pairs(links: Links, roles: Mapping[str, Axis], cell: Index, cells: int) -> 
     return found
 
 
-def _enter(found: Array, roles: Mapping[str, Axis], same: set[str], counts: Array) -> None:
+def _enter(found: Array, roles: Mapping[str, Axis], same: set[str], counts: NDArray[Any]) -> None:
     """Add counts by the cells of both links to those by case, given the roles in which both are the same element."""
     shape = [axis.groups for axis in roles.values()]
     first, second = (np.unravel_index(each.ravel(), shape) for each in np.indices(counts.shape))

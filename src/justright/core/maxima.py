@@ -93,16 +93,19 @@ def chosen(variance: float, shared: float, sizes: Mapping[int, float]) -> Callab
     share = shared / variance if variance > 0.0 else 0.0
 
     def found(deviation: Array) -> Array:
+        total = np.zeros(np.shape(deviation))
         own = np.asarray(deviation)[..., None] * np.sqrt((1.0 - share) / max(variance, np.finfo(np.float64).tiny))
         below = ndtr(own - np.sqrt(share) * nodes)
-        return sum(part * size * (below ** (size - 1)) @ weights for size, part in sizes.items())
+        for size, part in sizes.items():
+            total += part * size * (below ** (size - 1)) @ weights
+        return total
 
     return found
 
 
 @lru_cache(1)
 def _polynomials() -> Array:
-    """Normalized Hermite polynomials at the nodes."""
+    """Return the normalized Hermite polynomials at the nodes."""
     nodes, _ = roots_hermitenorm(NODES)
     return np.stack([eval_hermitenorm(k, nodes) / np.exp(gammaln(k + 1) / 2.0) for k in range(ORDERS)])
 
@@ -127,9 +130,10 @@ def maximum(
     """
     lead = len(x.axes) - sum(map(len, x.dims[len(x.dims) - rank :]))
     outer = (1,) * (len(average.axes) - lead)
-    own = average.covariance[(*(slice(0, axis.groups) for axis in x.axes[:lead]), *(0,) * len(outer))]
-    cells = x.mean[(..., *(0,) * (len(x.axes) - lead))], x.variance[(..., *(0,) * (len(x.axes) - lead))]
-    first, second, shares, coefficients = _cells(function, *cells, own, sizes)
+    leading = tuple(slice(0, axis.groups) for axis in x.axes[:lead])
+    cell = (*leading, *(0,) * (len(x.axes) - lead))
+    own = average.covariance[(*leading, *(0,) * len(outer))]
+    first, second, shares, coefficients = _cells(function, x.mean[cell], x.variance[cell], own, sizes)
     pairs = np.zeros(average.pairs.shape)
     sides = [np.ix_(*(getattr(axis, side) for axis in x.axes[:lead])) for side in ("left", "right")]
     one, other = (np.sqrt(shares[side]).reshape(*shares[side].shape, *outer) for side in sides)
@@ -162,9 +166,10 @@ def _cells(
     for cell in np.ndindex(*mean.shape):
         whole = (slice(None), *cell)
         first[cell], second[cell], coefficients[whole] = largest(
-            function, mean[cell], variance[cell], shares[cell], sizes
+            function, float(mean[cell]), float(variance[cell]), float(shares[cell]), sizes
         )
         if enough[cell] > shares[cell]:
-            coefficients[whole] = largest(function, mean[cell], variance[cell], enough[cell], sizes)[2]
+            given = float(mean[cell]), float(variance[cell]), float(enough[cell])
+            coefficients[whole] = largest(function, *given, sizes)[2]
             coefficients[(0, *cell)] = first[cell]
     return first, second, enough, coefficients

@@ -123,7 +123,7 @@ class Normalization:
                 pairs, size = np.tensordot(pairs, axis.counts, (at, 0)), size * axis.size
             else:
                 pairs = np.tensordot(np.take(pairs, range(axis.groups), at), axis.weights, (at, 0))
-        squares = one.second_moment * other.second_moment * size * size
+        squares = one.second_moment * other.second_moment * float(size) ** 2
         return min(float(pairs) / squares, 1.0) if squares > 0 else 0.0
 
     def _scatter(self) -> float:
@@ -141,7 +141,7 @@ class Normalization:
         logs = -s * self.eps - s * mean / (1.0 + 2.0 * s * values[0])
         logs -= 0.5 * np.log1p(2.0 * s[:, None] * values) @ counts
         found = float(np.sum(s * np.exp(logs))) * (GRID[1] - GRID[0]) * (total + self.eps)
-        return max(found, 1.0)
+        return float(max(found, 1.0))
 
     def _spectrum(self) -> tuple[Array, Array]:
         """Eigenvalues of the covariance within one group, over its size, and how often each occurs; constants first."""

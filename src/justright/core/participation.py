@@ -115,8 +115,9 @@ def _moments(variance: float, count: Array) -> Array:
     tau, rest, second, third, fourth = _transforms(variance)
     powers = np.exp((count[:, None] - 1) * rest)
     squares, cubes, quads = (count * STEP * (powers @ each) for each in (second, third / 2, fourth / 6))
-    others = np.exp((count[:, None] - 2) * rest) @ second**2
-    squared = quads + count * (count - 1) / 6 * STEP * others
+    # Between one logit and two, as kinds of rows have them on average, there is no third one.
+    others = np.exp(np.maximum(count[:, None] - 2, 0.0) * rest) @ second**2
+    squared = np.clip(quads + count * (count - 1) / 6 * STEP * others, squares**2, squares)
     return np.stack((squares, cubes, squared, *_logarithm(tau, np.exp(count[:, None] * rest))))
 
 

@@ -152,7 +152,7 @@ class Forecast:
             "fallback": self.fallback,
             "none": self.none,
             "trusted": self.trusted,
-            "provenance": dict(self.provenance),
+            "provenance": [{"origin": name, "sites": count} for name, count in self.provenance],
         }
 
 

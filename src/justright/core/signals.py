@@ -154,6 +154,11 @@ class Signal:
         return self.known if self.known is not None else _integrated(self)
 
     @property
+    def shown(self) -> Moments:
+        """Moments without what a mask of finite numbers adds to the elements that it hides."""
+        return self.arguments[0].moments if self.name == "hidden" else self.moments
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
         return self.moments.shape

@@ -9,19 +9,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from justright.core.coverage import Gap
-from justright.core.graph import Graph, Node, Site
+from justright.core.graph import Graph, Node, Role, Site
 from justright.core.prediction import Estimate, Forecast
 from justright.core.profile import Profile, Provenance, SiteRecord
 from justright.core.signals import Signal
 from justright.predict.constants import Constants
 from justright.predict.fallback import Apply, Fallback
-from justright.predict.leaves import leaf_signals
+from justright.predict.leaves import drawn_sites, leaf_signals
+from justright.predict.loops import Loops, Run
 from justright.predict.precision import series
 from justright.predict.records import Written, written
 from justright.predict.spread import DEVIATIONS, FLOORS
 from justright.predict.sweep import Sweep, sweep
 
 __all__ = ["Prediction", "predicted", "unknown_leaves"]
+
+FEW: Final = 1 << 20
+"""Elements of a buffer or input up to which its values are used: masks and token ids, no images."""
 
 FOLLOWS: Final = "nothing is known of its operand"
 """How the reason of a node begins that was not predicted because what it reads was not."""
@@ -52,6 +56,7 @@ def predicted(
     *,
     without: Iterable[str] = (),
     apply: Apply | None = None,
+    run: Run | None = None,
     statistics: bool = True,
 ) -> Prediction:
     """Predict every signal and gradient of a graph.
@@ -66,19 +71,38 @@ def predicted(
         Canonical names of operators whose rules are switched off.
     apply
         The framework's way to run one operator, for those without a rule; ``None`` leaves them out.
+    run
+        The framework's way to run the operators of a loop over time; ``None`` takes every step as independent.
     statistics
         Whether to predict gradients, histograms and largest magnitudes, and not the RMS of signals and its interval
         alone.
     """
-    leaves = leaf_signals(graph, arrays)
+    values = dict(arrays)
+    leaves = leaf_signals(graph, values.items())
     fallback = Fallback(graph, apply) if apply is not None else None
-    known = Constants(graph, graph.known)
-    found = sweep(graph, leaves, known, without=frozenset(without), fallback=fallback, backward=statistics)
+    kept = _kept(graph, values)
+    known = Constants(graph, {site: each for site, each in kept.items() if _counts(graph.sites[site])})
+    loops = Loops(graph, run, kept, known) if run is not None else None
+    found = sweep(
+        graph, leaves, known, without=frozenset(without), fallback=fallback, loops=loops, backward=statistics
+    )
     drawn = {parameter.site for parameter in graph.parameters if parameter.initializer is not None} | {
         site for site, leaf in leaves.items() if leaf.provenance is Provenance.UNKNOWN
     }
     records = written(graph, found, drawn=drawn, statistics=statistics)
     return Prediction(_profile(graph, found, records), _forecast(graph, found, records), tuple(_gaps(graph, found)))
+
+
+def _kept(graph: Graph, values: Mapping[str, Any]) -> dict[int, Any]:
+    """Values of leaves that no known scheme draws: tables, masks, and what was given."""
+    drawn = drawn_sites(graph)
+    named = {graph.by_name[name].index: each for name, each in values.items() if name in graph.by_name}
+    return {**{site: each for site, each in named.items() if site not in drawn}, **graph.known}
+
+
+def _counts(site: Site) -> bool:
+    """Say whether the values of a leaf are used as they are: of few elements, and no parameter."""
+    return site.role is not Role.PARAMETER and site.size <= FEW
 
 
 def unknown_leaves(graph: Graph, arrays: Iterable[tuple[str, Any]] = ()) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -130,7 +130,7 @@ def _rounded(mean: Array, variance: Array, steps: int) -> tuple[bytes, bytes]:
     )
 
 
-def _numbers(moments: Moments) -> dict[str, float]:
+def _numbers(moments: Moments) -> dict[str, Any]:
     mean, second = moments.average_mean, max(moments.second_moment, 0.0)
     return {"mean": mean, "rms": math.sqrt(second), "std": math.sqrt(max(second - mean * mean, 0.0))}
 
@@ -141,8 +141,9 @@ def _shifted(unit: TensorStatistics, octave: int, moments: Moments) -> TensorSta
     counts: dict[int, int] = {}
     for exponent, count in moved:
         counts[exponent] = counts.get(exponent, 0) + count
-    ends = {"absmax": math.ldexp(unit.absmax, octave), "min_nonzero": math.ldexp(unit.min_nonzero, octave)}
-    return replace(unit, **_numbers(moments), **ends, histogram=tuple(sorted(counts.items())))
+    ends = {name: math.ldexp(getattr(unit, name), octave) for name in ("absmax", "min_nonzero")}
+    numbers: dict[str, Any] = {**_numbers(moments), **ends}
+    return replace(unit, **numbers, histogram=tuple(sorted(counts.items())))
 
 
 def _shape_of_cells(moments: Moments) -> Shape:
@@ -209,7 +210,7 @@ def _statistics(moments: Moments, largest: float, zeros: float, below: Callable[
     counts = np.maximum(np.rint(shares * count), 0.0).astype(np.int64)
     counts[-1] = max(counts[-1], 1)
     histogram = tuple((int(e), int(n)) for e, n in zip(exponents, counts, strict=True) if n)
-    ends = {"absmax": largest, "min_nonzero": _least(histogram, largest)}
+    ends: dict[str, Any] = {"absmax": largest, "min_nonzero": _least(histogram, largest)}
     return TensorStatistics(count, **own, **ends, zeros=zeros, histogram=histogram)
 
 
@@ -245,7 +246,7 @@ def _of_function(signal: Signal, sources: list[Source]) -> TensorStatistics:
 
 def _segments(signal: Signal, sources: list[Source]) -> tuple[Array, Array, Array]:
     """Return shares, lower and upper magnitudes of segments."""
-    points, weights = _grid(signal.moments.size) if len(sources) == 1 else _draws(len(sources))
+    points, weights = _grid(signal.moments.size, _bends(signal)) if len(sources) == 1 else _draws(len(sources))
     cells, computed = _computing(signal, sources, points)
     values = computed(1.0)
     if len(sources) > 1:
@@ -257,7 +258,7 @@ def _segments(signal: Signal, sources: list[Source]) -> tuple[Array, Array, Arra
 
 def _computing(signal: Signal, sources: list[Source], points: Array) -> tuple[Array, Callable[[float], Array]]:
     """Return shares of cells, and what computes the signal where its sources are at points, and at multiples."""
-    fixed = {source: np.float64(source.moments.average_mean) for source in signal.sources if source.certain}
+    fixed = {source: np.asarray(source.moments.average_mean) for source in signal.sources if source.certain}
     cells, means, roots = _systems(signal, sources)
     steps = np.einsum("cij,nj->icn", roots, points)
 
@@ -306,8 +307,9 @@ def _far(shares: Array, high: Array, count: int, *, grid: bool) -> float:
     wanted = min(FIRST / max(count, 1), 1.0)
     at = high[order]
     if grid or wanted >= 4.0 / DRAWS:
-        return float(at[min(np.searchsorted(tail, wanted), len(at) - 1)])
-    near, far = (float(at[min(np.searchsorted(tail, level), len(at) - 1)]) for level in (32.0 / DRAWS, 4.0 / DRAWS))
+        return float(at[min(int(np.searchsorted(tail, wanted)), len(at) - 1)])
+    places = (min(int(np.searchsorted(tail, level)), len(at) - 1) for level in (32.0 / DRAWS, 4.0 / DRAWS))
+    near, far = (float(at[place]) for place in places)
     levels = math.log(DRAWS / 32.0), math.log(DRAWS / 4.0)
     if not 0 < near < far:
         return far
@@ -341,10 +343,25 @@ def _together(sources: list[Source], spread: list[Moments], i: int, j: int, whol
     return np.asarray(pairs[tuple(slice(0, axis.groups) for axis in whole.axes)]) - spread[i].mean * spread[j].mean
 
 
-def _grid(count: int) -> tuple[Array, Array]:
-    """Return even values of a standard normal, out to beyond the largest of so many, and their shares."""
+def _bends(signal: Signal) -> Array:
+    """Return where, in deviations of the only source in each cell, a function of it is not smooth."""
+    line = signal.arguments[0].line if signal.kinks else None
+    if line is None or line[0] == 0:
+        return np.zeros(0)
+    factor, source, shift = line
+    variance = source.moments.variance.ravel()
+    moving = variance > 0
+    places = (np.asarray(signal.kinks)[:, None] - shift) / factor - source.moments.mean.ravel()[moving]
+    return np.asarray(places / np.sqrt(variance[moving])).ravel()[: len(signal.kinks) * MOST_CELLS]
+
+
+def _grid(count: int, bends: Array = np.zeros(0)) -> tuple[Array, Array]:  # noqa: B008  it is never written to
+    """Return even values of a standard normal, out to beyond the largest of so many, and their shares.
+
+    Each bend is a value too, so that no segment runs across it.
+    """
     end = -float(ndtri(min(FIRST / max(count, 1), 0.1) / 4.0))
-    points = np.linspace(-end, end, GRID)
+    points = np.union1d(np.linspace(-end, end, GRID), bends[np.abs(bends) < end])
     edges = ndtr(np.append(np.append(-np.inf, (points[1:] + points[:-1]) / 2.0), np.inf))
     return points[:, None], np.diff(edges)
 

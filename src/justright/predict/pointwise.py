@@ -19,6 +19,9 @@ __all__ = ["forward", "slope"]
 
 SQUARE: Final = 2
 
+SHUT: Final = -30.0
+"""Where nothing but zeros and numbers below this is added to logits, it hides some: exp(-30) is 1e-13."""
+
 HIDDEN: Final = -1e4
 """What is added to a logit to hide it is below this: frameworks use minus infinity or a dtype's lowest number."""
 
@@ -121,14 +124,15 @@ def _add(call: Call, sign: float = 1.0) -> Signal | None:
 def _masking(call: Call, name: str) -> Signal | None:
     """Return the other operand with a mask, if this one adds nothing but zero or minus infinity."""
     values = call.values(name)
-    if values is None or not values.size or not np.any(values <= HIDDEN):
+    if values is None or not values.size or not np.any(values <= SHUT):
         return None
     rest = call.signal("input" if name == "other" else "other")
-    shown = values > HIDDEN
+    shown = values > SHUT
     if rest is None or np.any(values[shown] != 0):
         return None
     visible = shown if rest.visible is None else shown & (rest.visible > 0)
-    return masked(rest, np.asarray(visible, dtype=np.float64))
+    hidden = masked(rest, np.asarray(visible, dtype=np.float64))
+    return hidden if np.any(values <= HIDDEN) else replace(hidden, known=plus(rest, given(values)).moments, line=None)
 
 
 def masked(x: Signal, visible: Any) -> Signal:

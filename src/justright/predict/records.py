@@ -101,7 +101,7 @@ class _Writer:
         node = self.graph.producer(site.index)
         if node is not None and node.op in WITH_BYPRODUCTS and site.index != node.outputs[0]:
             return replace(made, trusted=False, why="a byproduct, kept for the backward")
-        if signal.visible is None or not made.trusted:
+        if signal.visible is None or signal.shown is not signal.moments or not made.trusted:
             return made
         return replace(made, trusted=False, why="a mask hides elements, and only what it leaves was predicted")
 

@@ -166,9 +166,9 @@ class Spreads:
         arrived: dict[int, Spread] = {}
         for node in reversed(self._graph.nodes):
             self._backward(node, arrived)
-        for site, spread in arrived.items():
-            if site in self._gradients and site not in self.gradient:
-                self.gradient[site] = replace(spread, own=self._own(self._gradients[site]))
+        for leaf, spread in arrived.items():
+            if leaf in self._gradients and leaf not in self.gradient:
+                self.gradient[leaf] = replace(spread, own=self._own(self._gradients[leaf]))
 
     def _own(self, moments: Moments, kurtosis: float = 3.0) -> float:
         key = (moments.dims, moments.mean.tobytes(), moments.pairs.tobytes(), kurtosis)

@@ -91,7 +91,7 @@ def forecast_data(report: Report, forecast: Forecast) -> dict[str, Any]:
     forecast
         What it says of the network as a whole.
     """
-    windows = {scale.format.name: scale.window.to_dict() for scale in loss_scales(report)}
+    windows = [{"format": scale.format.name, **scale.window.to_dict()} for scale in loss_scales(report)]
     lost = [row for record in report.profile.sites for row in _lost(record)]
     return {**forecast.to_dict(), "loss_scales": windows, "lost": lost}
 
@@ -99,7 +99,9 @@ def forecast_data(report: Report, forecast: Forecast) -> dict[str, Any]:
 def _lost(record: SiteRecord) -> Iterator[dict[str, Any]]:
     """Yield the shares of one site's tensors that lie outside the range of a format, where any do."""
     for direction, statistics in (("forward", record.forward), ("gradient", record.gradient)):
-        for known in NARROW if statistics is not None else ():
+        if statistics is None:
+            continue
+        for known in NARROW:
             reaches = not statistics.absmax < known.overflow or statistics.min_nonzero <= known.underflow
             over, under = (share_over(statistics, known), share_under(statistics, known)) if reaches else (0.0, 0.0)
             if over > 0 or under > 0:

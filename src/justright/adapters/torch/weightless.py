@@ -79,7 +79,7 @@ def _parameters_on_meta() -> Iterator[None]:
             param = torch.nn.Parameter(param.detach().to(META), param.requires_grad)
         register(module, name, param)
 
-    torch.nn.Module.register_parameter = registering  # type: ignore[method-assign]
+    torch.nn.Module.register_parameter = registering  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
 """Convolutions: a product over channels, and a sum over the links between positions and taps.
 
 The covariance between the positions of one input, and that between inputs, is carried along exactly for weights of any
-mean and covariance; zero padding, stride and dilation are counted from the sizes (Xiao et al. 2018, eq. 2.6, is the case
-of independent weights on a ring).
+mean and covariance; zero padding, stride and dilation are counted from the sizes. Independent weights on a ring are the
+case of Xiao et al. 2018.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ INPUT, TAP, OUTPUT = "hwd", "klm", "pqr"
 
 FELT: Final = 0.01
 """Share of the taps that fall on padding from which on the border has strata of its own: 1 % in the second moment."""
+
+
+FLAT: Final = 2
+"""Spatial dimensions up to which borders have strata: 12 cases for each, of both factors, are too many for three."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def _summed(product: Moments, form: Form, roles: tuple[str, str], out: str, like
     for d, links in enumerate(form.links):
         axes = product.dims[begin + d] if like is None else like.dims[len(like.dims) - form.rank + d]
         strata = axes[0].strata if like is not None and len(axes) == 1 else None
-        if like is None and form.rank < 3 and sum(axis.groups > 1 for axis in axes) == 0:  # in 3-d there are too many
+        if like is None and form.rank <= FLAT and sum(axis.groups > 1 for axis in axes) == 0:
             strata = _borders(links, out)
         dims = {roles[0]: begin + d, roles[1]: begin + form.rank}  # the second kind moves up as dimensions go
         product = linked(product, links, dims, out, strata)

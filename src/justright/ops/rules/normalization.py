@@ -42,7 +42,7 @@ def _forward(call: Call) -> list[Signal | None]:
 def _statistics(call: Call, x: Signal, normalization: Normalization) -> list[Signal]:
     """Return the mean and one over the standard deviation, which the operator keeps for its gradient."""
     mean = x.moments.reshaped(normalization.inner.shape).averaged(normalization.dims)
-    kept = [mean, normalization.inverse()] if len(call.outputs) == 3 else [normalization.inverse()]
+    kept = [normalization.inverse()] if call.node.op == "rms_norm" else [mean, normalization.inverse()]
     return [
         signal(Source(each.reshaped(shape), True, x.provenance))
         for each, shape in zip(kept, call.outputs[1:], strict=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def _numbers(call: Call, name: str, rank: int, default: Sequence[int]) -> list[i
 
 
 def _rank(call: Call) -> int:
-    """Number of dimensions that are pooled, which the framework has in the operator's name: ``max_pool2d``."""
+    """Return the number of dimensions that are pooled, which the framework has in the operator's name: ``max_pool2d``."""
     found = re.search(r"pool(\d)d", call.node.native)
     if found is None:
         raise Unpredictable(f"how many dimensions {call.node.native} pools is not known")
@@ -92,7 +92,7 @@ def _maximum(call: Call) -> list[Signal | None]:
     x, links = call.needed("input"), _links(call)
     below = _below(x)
     inner = _whole(below.moments, len(links))
-    fixed = {source: np.float64(source.moments.average_mean) for source in x.sources if source.certain}
+    fixed = {source: np.asarray(source.moments.average_mean) for source in x.sources if source.certain}
 
     def function(u: Array) -> Array:
         return u if below is x else np.asarray(x.values({**fixed, below.sources[0]: u}), np.float64)
@@ -156,8 +156,8 @@ def _handed_down(gradient: Moments, links: Sequence[Links]) -> Moments:
     elements all falls on one.
     """
     lead = len(gradient.axes) - sum(len(axes) for axes in gradient.dims[-len(links) :])
-    others = tuple(slice(0, axis.groups) for axis in gradient.axes[:lead])
-    same = (*others, *(0,) * (len(gradient.axes) - lead))
+    others: tuple[slice | int, ...] = tuple(slice(0, axis.groups) for axis in gradient.axes[:lead])
+    same: tuple[slice | int, ...] = (*others, *(0,) * (len(gradient.axes) - lead))
     alone = np.zeros_like(gradient.pairs)
     alone[same] = gradient.pairs[same]
     even = _mixed(gradient, links, "o", "i")

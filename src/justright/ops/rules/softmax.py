@@ -27,7 +27,7 @@ def _rows(call: Call, gradient: Moments | None = None) -> tuple[Rows, Moments | 
     x = call.needed("input")
     key = int(call.attributes.get("dim", -1)) % max(len(call.outputs[0]), 1)
     alike = call.node.op == "log_softmax"
-    logits = _merged(x.moments, key) if alike else x.moments
+    logits = _merged(x.shown, key) if alike else x.shown
     if gradient is None:
         return rows_of(logits, key, x.visible), None
     logits, gradient = align(logits, _merged(gradient, key) if alike else gradient)
