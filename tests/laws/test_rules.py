@@ -89,7 +89,6 @@ CALLS: dict[str, list[Example]] = {
     "matmul": [of(torch.mm, (12, 40), (40, 30)), of(torch.mv, (12, 40), (40,))],
     "batched_matmul": [of(torch.bmm, (4, 12, 40), (4, 40, 30))],
     "batched_linear": [of(lambda b, x, w: torch.baddbmm(b, x, w, alpha=0.5), (4, 12, 30), (4, 12, 40), (4, 40, 30))],
-    "outer": [of(torch.outer, (24,), (18,))],
     "dot": [of(torch.dot, (60,), (60,))],
     "bilinear": [of(F.bilinear, (12, 20), (12, 16), (10, 20, 16))],
     "distance": [of(torch.cdist, (10, 64), (12, 64), slack=0.04, back=0.06)],
@@ -225,7 +224,7 @@ WHY_NONE: dict[str, str] = {
         ("compare", "logical", "random_integers"), "its outputs are integers or booleans, which are no signals"
     ),
     **dict.fromkeys(
-        ("celu", "relu6", "selu", "softsign", "square", "tanhshrink", "chunk", "l1_loss", "rms_norm"),
+        ("celu", "relu6", "selu", "softsign", "square", "tanhshrink", "chunk", "l1_loss", "outer", "rms_norm"),
         "PyTorch makes it of calls that have other names",
     ),
     "written_through_view": "is inserted by the tracer, and no call of the framework",

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  the field's usual name for it
 
-BATCH, TOKENS, CLASSES, WORDS = 4, 48, 10, 512
+BATCH, TOKENS, CLASSES, WORDS, WIDE = 4, 48, 10, 512, 1024
 
 
 def words(high=WORDS, tokens=TOKENS, batch=BATCH):
@@ -110,7 +110,7 @@ def resnet50_zero_gamma():
 
 
 def efficientnet():
-    return vision("efficientnet_b0", batch=8)
+    return vision("efficientnet_b0", size=128, batch=8)
 
 
 def swin():
@@ -128,11 +128,11 @@ def vgg19():
 def tanh_mlp():
     layers = []
     for _ in range(100):
-        layer = nn.Linear(256, 256)
+        layer = nn.Linear(WIDE, WIDE)
         nn.init.xavier_normal_(layer.weight)
         nn.init.zeros_(layer.bias)
         layers += [layer, nn.Tanh()]
-    return nn.Sequential(*layers, nn.Linear(256, CLASSES)), (torch.randn(32, 256), torch.randint(0, CLASSES, (32,))), "cross_entropy"
+    return nn.Sequential(*layers, nn.Linear(WIDE, CLASSES)), (torch.randn(32, WIDE), torch.randint(0, CLASSES, (32,))), "cross_entropy"
 
 
 class Block(nn.Sequential):

@@ -13,12 +13,14 @@ exactly for one, over quasi-random draws for several.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from justright.core.axes import Array
 from justright.core.indexing import Piece
@@ -68,6 +70,8 @@ class Source:
         If it is a sum of other sources: their factors and these.
     shift
         What is added to that sum.
+    fan
+        Independent weights over which each unit sums: the variance of a unit differs from others' by 2 / fan.
     parent
         If it is a view of another source: that source, what tells the view from others, and the view.
     views
@@ -79,6 +83,7 @@ class Source:
     provenance: Provenance = Provenance.ASYMPTOTIC
     terms: tuple[tuple[float, Source], ...] = ()
     shift: float = 0.0
+    fan: float = math.inf
     parent: tuple[Source, Hashable, Callable[[Moments], Moments]] | None = None
     views: dict[Hashable, Source] = field(default_factory=dict)
 
@@ -93,14 +98,16 @@ class Source:
     def viewed(self, key: Hashable, view: Callable[[Moments], Moments]) -> Source:
         """Return what a view makes of it; the same source for the same key."""
         if key not in self.views:
-            self.views[key] = Source(view(self.moments), self.gaussian, self.provenance, parent=(self, key, view))
+            self.views[key] = Source(
+                view(self.moments), self.gaussian, self.provenance, fan=self.fan, parent=(self, key, view)
+            )
         return self.views[key]
 
     @cached_property
     def certain(self) -> bool:
-        """Whether it is no random tensor but one number."""
-        cells = self.moments
-        return cells.mean.size == 1 and bool(np.all(np.abs(cells.covariance) <= 1e-14 * np.max(np.abs(cells.pairs))))
+        """Whether it is one number everywhere, and no random tensor."""
+        pairs, mean = self.moments.pairs, self.moments.mean
+        return bool(np.ptp(mean) == 0.0 and np.all(np.abs(pairs - mean.flat[0] ** 2) <= 1e-14 * np.max(np.abs(pairs))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +140,7 @@ class Signal:
     known: Moments | None = None
     kinks: tuple[float, ...] = ()
     line: tuple[float, Source, float] | None = None
-    visible: Array | None = None
+    visible: NDArray[np.bool_] | None = None
     square: bool = False
 
     @cached_property
@@ -199,6 +206,8 @@ def scaled(x: Signal, factor: float) -> Signal:
     """Return a number times a signal."""
     if factor == 1.0:
         return x
+    if factor == 0.0:  # nothing is left of what it was a function of
+        return signal(Source(x.moments.scaled(0.0), True, x.provenance))
     line = (x.line[0] * factor, x.line[1], x.line[2] * factor) if x.line else None
     known = x.moments.scaled(factor)
     return Signal(f"scaled {factor!r}", lambda u: factor * u, (x,), known, line=line, visible=x.visible)
@@ -215,6 +224,10 @@ def shifted(x: Signal, value: float) -> Signal:
 
 def plus(x: Signal, y: Signal) -> Signal:
     """Return the sum of two signals, which broadcast."""
+    for one, other in ((x, y), (y, x)):
+        source = one.source
+        if source is not None and source.certain and one.visible is None:
+            return _broadcast(shifted(other, source.moments.average_mean), one.moments)
     if x.line and y.line:
         return _sum_of_lines(x, y, x.line, y.line)
     known = x.moments.plus(y.moments) if _apart(x, y) else None

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
 from justright.core.axes import Array, Axis
 from justright.core.moments import Moments
 from justright.core.participation import Agreement, Participation, participation
+from justright.core.recent import Recent
 from justright.ops.visibility import Visibility, everything, visibility
 
 __all__ = ["Rows", "rows_of"]
@@ -169,6 +171,9 @@ def normalized(weights: Array) -> Array:
     return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
 
 
+_SEEN: Final[Recent[Visibility]] = Recent(16)
+
+
 def rows_of(logits: Moments, key: int, visible: Array | None) -> Rows:
     """Return the rows of logits along a dimension, under a mask that broadcasts with them."""
     logits = logits.in_one_axis(key)
@@ -184,8 +189,8 @@ def rows_of(logits: Moments, key: int, visible: Array | None) -> Rows:
     query = others[-1]
     logits = logits.in_one_axis(query)
     stack = np.moveaxis(np.reshape(visible, shape), (query, key), (-2, -1)).reshape(-1, shape[query], shape[key])
-    axes = (logits.axes[logits.position(dim)] for dim in (query, key))
-    seen = visibility(stack, *axes)
+    queries, keys = (logits.axes[logits.position(dim)] for dim in (query, key))
+    seen = _SEEN.get(visible, (shape, query, key, queries, keys), lambda: visibility(stack, queries, keys))
     return Rows(_cut(_cut(logits, key, seen.keys), query, seen.queries), key, query, seen)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 from justright.core.moments import Moments
 from justright.core.signals import Signal, Source, plus, signal, times
@@ -52,8 +55,17 @@ class Gradient:
         parts = dict(self.parts)
         for source, factor in other.parts:
             parts[source] = plus(_full(parts[source], source), _full(factor, source)) if source in parts else factor
-        found = Gradient(tuple(parts.items()))
-        return found if len(parts) <= MOST_PARTS else Gradient.fresh(found.moments)
+        kept = {source: factor for source, factor in parts.items() if np.any(source.moments.pairs)} or parts
+        return Gradient(tuple(kept.items())) if len(kept) <= MOST_PARTS else _fewer(kept)
+
+
+def _fewer(parts: Mapping[Source, Signal | None]) -> Gradient:
+    """Take parts that share nothing with forward signals as one, and the smallest others with them."""
+    sizes = {source: Gradient(((source, factor),)).moments.second_moment for source, factor in parts.items()}
+    bound = sorted((source for source in parts if parts[source] is not None), key=lambda source: -sizes[source])
+    kept = bound[: MOST_PARTS - 1]
+    rest = Gradient(tuple((source, factor) for source, factor in parts.items() if source not in kept))
+    return Gradient((*((source, parts[source]) for source in kept), (Source(rest.moments), None)))
 
 
 def _full(factor: Signal | None, source: Source) -> Signal:

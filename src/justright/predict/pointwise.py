@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from justright.core.moments import Moments
+from justright.core.recent import Recent
 from justright.core.signals import Signal, Source, mapped, plus, scaled, shifted, signal, times
 from justright.ops.base import OPERATORS
 from justright.ops.rule import Call, Unpredictable, given
@@ -124,15 +125,24 @@ def _add(call: Call, sign: float = 1.0) -> Signal | None:
 def _masking(call: Call, name: str) -> Signal | None:
     """Return the other operand with a mask, if this one adds nothing but zero or minus infinity."""
     values = call.values(name)
-    if values is None or not values.size or not np.any(values <= SHUT):
-        return None
+    seen = None if values is None else _MASKS.get(values, "mask", lambda: _visible(values))
     rest = call.signal("input" if name == "other" else "other")
-    shown = values > SHUT
-    if rest is None or np.any(values[shown] != 0):
+    if values is None or seen is None or rest is None:
         return None
-    visible = shown if rest.visible is None else shown & (rest.visible > 0)
-    hidden = masked(rest, np.asarray(visible, dtype=np.float64))
-    return hidden if np.any(values <= HIDDEN) else replace(hidden, known=plus(rest, given(values)).moments, line=None)
+    visible, endless = seen
+    hidden = masked(rest, visible if rest.visible is None else visible & rest.visible)
+    return hidden if endless else replace(hidden, known=plus(rest, given(values)).moments, line=None)
+
+
+_MASKS: Final[Recent[tuple[Any, bool] | None]] = Recent(8)
+
+
+def _visible(values: Any) -> tuple[Any, bool] | None:
+    """Say where a mask hides nothing, and whether it hides without end; ``None`` if it is no mask."""
+    shown = values > SHUT
+    if not values.size or np.all(shown) or np.any(values[shown] != 0):
+        return None
+    return shown, bool(np.any(values <= HIDDEN))
 
 
 def masked(x: Signal, visible: Any) -> Signal:
@@ -182,8 +192,8 @@ def _masked_fill(call: Call) -> Signal | None:
         return None
     x = call.needed("input")
     if float(fill) <= HIDDEN:
-        shown = np.asarray(values == 0, dtype=np.float64)
-        return masked(x, shown if x.visible is None else shown * x.visible)
+        shown = values == 0
+        return masked(x, shown if x.visible is None else shown & x.visible)
     kept = by_values(values == 0)
     filled = times(x, kept)
     return filled if float(fill) == 0.0 else plus(filled, scaled(shifted(kept, -1.0), -float(fill)))

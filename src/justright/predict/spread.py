@@ -9,6 +9,7 @@ ReLU and 2/n for a linear network [Hanin2018]. A normalization starts anew.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from justright.core.axes import pair_shares
+from justright.core.axes import Array, pair_shares
 from justright.core.graph import TRANSPARENT, Graph, Node
 from justright.core.moments import Moments, outer_means
 from justright.core.prediction import Estimate
@@ -104,6 +105,11 @@ def estimate(rms: float, spread: Spread, provenance: Provenance, *, how: str, ba
     return Estimate(rms, low, high, how, provenance, not why, why)
 
 
+def _digest(values: Array) -> bytes:
+    """Return what stands for an array in a table, without keeping its values."""
+    return hashlib.blake2b(np.ascontiguousarray(values), digest_size=16).digest()
+
+
 def own_variance(moments: Moments, kurtosis: float = 3.0) -> float:
     """Return the variance of the mean square of a tensor over its square: two over the number of free elements.
 
@@ -171,7 +177,7 @@ class Spreads:
                 self.gradient[leaf] = replace(spread, own=self._own(self._gradients[leaf]))
 
     def _own(self, moments: Moments, kurtosis: float = 3.0) -> float:
-        key = (moments.dims, moments.mean.tobytes(), moments.pairs.tobytes(), kurtosis)
+        key = (moments.dims, _digest(moments.mean), _digest(moments.pairs), kurtosis)
         if key not in self._owns:
             self._owns[key] = own_variance(moments, kurtosis)
         return self._owns[key]

@@ -83,8 +83,8 @@ def _masked(call: Call, condition: Array) -> Signal | None:
         if values is None or not np.size(values) or np.any(values > HIDDEN) or call.signal(kept) is None:
             continue
         x = call.needed(kept)
-        shown = np.asarray(visible, dtype=np.float64)
-        shown = shown if x.visible is None else shown * x.visible
+        shown = np.asarray(visible, dtype=bool)
+        shown = shown if x.visible is None else shown & x.visible
         return Signal("hidden", lambda u: u, (x,), x.moments, line=x.line, visible=shown)
     return None
 

@@ -7,6 +7,7 @@ case of Xiao et al. 2018.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -116,7 +117,8 @@ def _forward(call: Call) -> Signal:
     product = contract(_grouped(x.moments, form.groups), _weight(call, form), f"{left},{right}->ngo{space}")
     here, there = form.ends()
     found = _summed(product, form, (here, "t"), there, None).reshaped(call.outputs[0])
-    result = signal(Source(found, True, max(x.provenance, w.provenance)))
+    fan = math.prod(w.moments.shape) / call.outputs[0][1] if call.node.op == "convolution" else math.inf
+    result = signal(Source(found, True, max(x.provenance, w.provenance), fan=fan))
     bias = call.signal("bias")
     if bias is None:
         return result

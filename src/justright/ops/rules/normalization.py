@@ -42,7 +42,8 @@ def _forward(call: Call) -> list[Signal | None]:
 def _statistics(call: Call, x: Signal, normalization: Normalization) -> list[Signal]:
     """Return the mean and one over the standard deviation, which the operator keeps for its gradient."""
     mean = x.moments.reshaped(normalization.inner.shape).averaged(normalization.dims)
-    kept = [normalization.inverse()] if call.node.op == "rms_norm" else [mean, normalization.inverse()]
+    inverse = normalization.inverse().scaled(_uneven(call, x))
+    kept = [inverse] if call.node.op == "rms_norm" else [mean, inverse]
     return [
         signal(Source(each.reshaped(shape), True, x.provenance))
         for each, shape in zip(kept, call.outputs[1:], strict=False)
@@ -108,7 +109,19 @@ def _to_input(call: Call, x: Signal, gradient: Moments) -> Moments:
     if _frozen(call):
         return gradient.times(_kept_scale(call).moments)
     normalization = _normalized(call, x.moments)
-    return normalization.backward(gradient.reshaped(normalization.inner.shape)).reshaped(call.shapes[0])
+    passed = normalization.backward(gradient.reshaped(normalization.inner.shape)).reshaped(call.shapes[0])
+    return passed.scaled(_uneven(call, x))
+
+
+def _uneven(call: Call, x: Signal) -> float:
+    """Root of E[1 / s²] E[s²] where every unit is divided by its own deviation s, a sum over few weights.
+
+    For n normal weights s² is chi squared over n, and E[1 / s²] = n / (n - 2).
+    """
+    fan = x.line[1].fan if x.line is not None else math.inf
+    if call.node.op != "batch_norm" or not math.isfinite(fan):
+        return 1.0
+    return math.sqrt(fan / max(fan - 2.0, fan / 2.0))
 
 
 def _to_parameter(call: Call, gradient: Moments, name: str) -> Moments:
