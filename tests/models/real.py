@@ -40,9 +40,7 @@ def qwen():
 
 
 def mixtral():
-    return language(
-        "MixtralConfig", "MixtralForCausalLM", **COMMON, num_key_value_heads=2, num_local_experts=4
-    )
+    return language("MixtralConfig", "MixtralForCausalLM", **COMMON, num_key_value_heads=2, num_local_experts=4)
 
 
 def bert():
@@ -57,8 +55,14 @@ def t5():
     import transformers
 
     made = transformers.T5Config(
-        vocab_size=WORDS, d_model=128, d_kv=32, d_ff=256, num_layers=4, num_heads=4, use_cache=False,
-        decoder_start_token_id=0
+        vocab_size=WORDS,
+        d_model=128,
+        d_kv=32,
+        d_ff=256,
+        num_layers=4,
+        num_heads=4,
+        use_cache=False,
+        decoder_start_token_id=0,
     )
     return transformers.T5ForConditionalGeneration(made), {"input_ids": words(), "labels": words()}, None
 
@@ -132,7 +136,8 @@ def tanh_mlp():
         nn.init.xavier_normal_(layer.weight)
         nn.init.zeros_(layer.bias)
         layers += [layer, nn.Tanh()]
-    return nn.Sequential(*layers, nn.Linear(WIDE, CLASSES)), (torch.randn(32, WIDE), torch.randint(0, CLASSES, (32,))), "cross_entropy"
+    batch = torch.randn(32, WIDE), torch.randint(0, CLASSES, (32,))
+    return nn.Sequential(*layers, nn.Linear(WIDE, CLASSES)), batch, "cross_entropy"
 
 
 class Block(nn.Sequential):

@@ -41,7 +41,7 @@ def test_a_row_names_the_first_finding_or_why_there_is_none(outcomes):
 
 def test_the_last_line_counts_every_model_once(outcomes):
     last = shown(outcomes).splitlines()[-1]
-    assert last == counted(outcomes) == "7 models: 1 not examined, 4 error, 1 not checked, 1 healthy"
+    assert last == counted(outcomes) == "8 models: 1 not examined, 5 error, 1 not checked, 1 healthy"
 
 
 @pytest.mark.parametrize("width", [40, 80, 100])

@@ -206,7 +206,7 @@ class Adapter(Protocol):
         ...
 
     def arrays(self, job: Job) -> Iterator[tuple[str, Any]]:
-        """Yield the values of parameters, buffers and batch as arrays, by the names of their sites; none without any."""
+        """Yield the values of parameters, buffers and batch as arrays, by the names of their sites."""
         ...
 
     def apply(

@@ -235,7 +235,7 @@ class Graph:
     loss: int | None = None
     notes: tuple[str, ...] = ()
     calls: int = 0
-    known: Mapping[int, Any] = field(default_factory=dict)
+    known: Mapping[int, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:

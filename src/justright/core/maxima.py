@@ -130,8 +130,8 @@ def maximum(
     """
     lead = len(x.axes) - sum(map(len, x.dims[len(x.dims) - rank :]))
     outer = (1,) * (len(average.axes) - lead)
-    leading = tuple(slice(0, axis.groups) for axis in x.axes[:lead])
-    cell = (*leading, *(0,) * (len(x.axes) - lead))
+    leading: tuple[Any, ...] = tuple(slice(0, axis.groups) for axis in x.axes[:lead])
+    cell: tuple[Any, ...] = (*leading, *(0,) * (len(x.axes) - lead))
     own = average.covariance[(*leading, *(0,) * len(outer))]
     first, second, shares, coefficients = _cells(function, x.mean[cell], x.variance[cell], own, sizes)
     pairs = np.zeros(average.pairs.shape)

@@ -246,7 +246,7 @@ class Moments:
                 flat = flat._cut(sum(dims[:-1]), int(length))
                 dims[-1] = _take_off(flat, sum(dims[:-1]), int(length))
         ends = np.cumsum([0, *dims])
-        parts = tuple(flat.dims[0][start:end] for start, end in zip(ends, ends[1:], strict=False))
+        parts = tuple(flat.dims[0][start:end] for start, end in pairwise(ends))
         return Moments(parts, flat.mean, flat.pairs)
 
     def _cut(self, start: int, length: int) -> Moments:

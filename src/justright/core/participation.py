@@ -2,7 +2,8 @@
 
 With logits ``z_i`` of variance v, independent along the axis (what they share drops out), ``Z = sum exp z_i`` and
 weights ``a_i = exp(z_i) / Z``, every moment is an integral over one variable, since in
-``1 / Z^p = int t^(p-1) exp(-t Z) dt / (p-1)!`` the exponential factors over the logits. In the variable ``tau = ln t`` with ``h_p(tau) = E[u^p exp(-u)]``, ``u = exp(tau + z)``::
+``1 / Z^p = int t^(p-1) exp(-t Z) dt / (p-1)!`` the exponential factors over the logits.
+In the variable ``tau = ln t`` with ``h_p(tau) = E[u^p exp(-u)]``, ``u = exp(tau + z)``::
 
     E sum a_i^p   = n / (p-1)! int h_p h_0^(n-1) dtau
     E (sum a^2)^2 = E sum a_i^4 + n (n-1) / 6 int h_2^2 h_0^(n-2) dtau

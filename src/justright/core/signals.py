@@ -319,9 +319,15 @@ def cross(first: Source, second: Source, depth: int = 4) -> Array:
         return np.asarray(sum(terms)) + first.shift * two.right(two.mean)
     if depth and first in second.ancestors:
         return one.mirror(cross(second, first, depth))
-    if first.parent and second.parent and _siblings(first.parent[1], second.parent[1]):
-        return _of_views(first, second, one)
-    return outer_means(one, two)
+    return _of_views(first, second, one) if _alike(first, second) else outer_means(one, two)
+
+
+def _alike(one: Source, two: Source) -> bool:
+    """Say whether two sources are the same view, or alike pieces, of sources of one shape."""
+    if one.parent is None or two.parent is None or one.moments.shape != two.moments.shape:
+        return False
+    same = one.parent[0].moments.shape == two.parent[0].moments.shape
+    return same and _siblings(one.parent[1], two.parent[1])
 
 
 def _siblings(one: Hashable, other: Hashable) -> bool:
@@ -364,11 +370,9 @@ def _apart(x: Signal, y: Signal) -> bool:
 def _related(one: Source, two: Source) -> bool:
     if one is two or two in one.ancestors or one in two.ancestors:
         return True
-    if one.parent is None or two.parent is None or one.moments.shape != two.moments.shape:
+    if one.parent is None or two.parent is None or not _alike(one, two):
         return False
     (parent, key, _), (other, key_of_other, _) = one.parent, two.parent
-    if parent.moments.shape != other.moments.shape or not _siblings(key, key_of_other):
-        return False
     return _related(parent, other) and (key == key_of_other or _covary(one, two))
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from justright.core.axes import Array, Axis
 from justright.core.moments import Moments
@@ -116,7 +117,8 @@ class Rows:
         correlation = np.divide(self.covariance, spread, out=np.zeros_like(spread), where=spread > 0)
         found = one.between(two).at(correlation)
         overlap = self.shared.sum(-1)
-        return np.minimum(found, np.divide(self.total, overlap, out=np.ones_like(overlap), where=overlap > 0))
+        most = np.divide(self.total, overlap, out=np.ones_like(overlap), where=overlap > 0)
+        return np.asarray(np.minimum(found, most))
 
     @cached_property
     def closeness(self) -> Array:
@@ -168,13 +170,13 @@ class Rows:
 def normalized(weights: Array) -> Array:
     """Divide by the sum over the last axis; zeros stay."""
     total = weights.sum(axis=-1, keepdims=True)
-    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return np.asarray(np.divide(weights, total, out=np.zeros_like(weights), where=total > 0))
 
 
 _SEEN: Final[Recent[Visibility]] = Recent(16)
 
 
-def rows_of(logits: Moments, key: int, visible: Array | None) -> Rows:
+def rows_of(logits: Moments, key: int, visible: NDArray[np.bool_] | None) -> Rows:
     """Return the rows of logits along a dimension, under a mask that broadcasts with them."""
     logits = logits.in_one_axis(key)
     rank = len(logits.dims)

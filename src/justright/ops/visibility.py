@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from justright.core.axes import Array, Axis
 
@@ -61,7 +62,7 @@ def everything(keys: Axis) -> Visibility:
     return Visibility(Axis((1,)), keys, np.array([float(count)]), each[None] / count, shared, distinct)
 
 
-def visibility(visible: Array, queries: Axis, keys: Axis) -> Visibility:
+def visibility(visible: NDArray[np.bool_], queries: Axis, keys: Axis) -> Visibility:
     """Count what the rows of a stack of masks see.
 
     Parameters

@@ -83,9 +83,7 @@ def predicted(
     kept = _kept(graph, values)
     known = Constants(graph, {site: each for site, each in kept.items() if _counts(graph.sites[site])})
     loops = Loops(graph, run, kept, known) if run is not None else None
-    found = sweep(
-        graph, leaves, known, without=frozenset(without), fallback=fallback, loops=loops, backward=statistics
-    )
+    found = sweep(graph, leaves, known, without=frozenset(without), fallback=fallback, loops=loops, backward=statistics)
     drawn = {parameter.site for parameter in graph.parameters if parameter.initializer is not None} | {
         site for site, leaf in leaves.items() if leaf.provenance is Provenance.UNKNOWN
     }

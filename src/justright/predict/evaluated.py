@@ -108,7 +108,8 @@ def _indexed(call: Evaluation) -> Any:  # noqa: ANN401
 
 
 def _reduced(call: Evaluation) -> Any:  # noqa: ANN401
-    found = _REDUCED[call.node.op](call.x, axis=call.dims, keepdims=bool(call.get("keepdim")))
+    reduce: Any = _REDUCED[call.node.op]
+    found = reduce(call.x, axis=call.dims, keepdims=bool(call.get("keepdim")))
     return np.asarray(found).astype(np.int64) if call.node.op == "sum" and np.asarray(call.x).dtype == bool else found
 
 
@@ -190,7 +191,7 @@ EVALUATED: Final[Mapping[str, Callable[[Evaluation], Any]]] = {
     "compare": lambda call: _COMPARED[call.native](call.x, call["other"]),
     "arange": _arange,
     "linspace": lambda call: np.linspace(call["start"], call["end"], call.shape[0]),
-    "eye": lambda call: np.eye(*call.shape),
+    "eye": lambda call: np.eye(call.shape[0], call.shape[-1]),
     "tril": lambda call: np.tril(call.x, call.get("diagonal", 0)),
     "triu": lambda call: np.triu(call.x, call.get("diagonal", 0)),
     "where": lambda call: np.where(call["condition"], call["input"], call["other"]),

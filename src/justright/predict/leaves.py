@@ -22,7 +22,7 @@ LARGEST: Final = 2**18
 """Elements beyond which a regular part of the values stands for all: its second moment is right to 0.3 %."""
 
 ORDERED: Final = 0.5
-"""Share of the variance between places above which values are a table: of drawn ones it is 1 over the number of rows."""
+"""Share of the variance between places above which values are a table: of drawn ones it is one over the rows."""
 
 
 def leaf_signals(graph: Graph, arrays: Iterable[tuple[str, Any]], *, assumed: bool = True) -> dict[int, Signal]:

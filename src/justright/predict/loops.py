@@ -119,14 +119,15 @@ def _loop(graph: Graph, start: int, end: int) -> Loop:
 
 
 def _belongs(node: Node, module: str) -> bool:
-    """Say whether a node in front of a loop is part of it: all of its module, and of the model itself what is no cut."""
+    """Say whether a node in front of a loop is part of it: all of a module, and what is no cut of the model itself."""
     return node.module.startswith(module) if module else node.kind not in CUT
 
 
 def _runs(graph: Graph, loop: Loop) -> bool:
     sites = {site for node in loop.nodes for site in (*node.outputs, *(operand.site for operand in node.operands))}
     size = sum(graph.sites[site].size for site in sites)
-    return size <= LARGEST and all(len(node.native.split(".")) > 1 and node.kind is not Kind.UPDATE for node in loop.nodes)
+    native = all(len(node.native.split(".")) > 1 and node.kind is not Kind.UPDATE for node in loop.nodes)
+    return size <= LARGEST and native
 
 
 class Loops:
@@ -179,9 +180,7 @@ class Loops:
                 if self._graph.sites[site].floating:
                     total[site].append(observed(each) if site in loop.leaving else _blind(each))
         self._outcomes[loop.last] = tuple(runs)
-        return {
-            site: signal(Source(_average(found), True, Provenance.NUMERICAL)) for site, found in total.items()
-        }
+        return {site: signal(Source(_average(found), True, Provenance.NUMERICAL)) for site, found in total.items()}
 
     def ran(self, loop: Loop) -> bool:
         """Say whether a loop was run."""

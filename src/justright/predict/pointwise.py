@@ -199,8 +199,8 @@ def _masked_fill(call: Call) -> Signal | None:
     return filled if float(fill) == 0.0 else plus(filled, scaled(shifted(kept, -1.0), -float(fill)))
 
 
-def _kept(call: Call, mask: Any) -> Signal:  # noqa: ANN401
-    """Return the share of a gradient that passes a mask: all where logits are hidden, since softmax holds it back there."""
+def _kept(call: Call, mask: Any) -> Signal:
+    """Return the share of a gradient that passes a mask: all where logits are hidden, for softmax holds it back."""
     if float(call.attributes.get("value") or 0.0) <= HIDDEN:
         return signal(Source(Moments.constant((1,) * len(call.outputs[0]), 1.0)))
     return by_values(mask == 0)

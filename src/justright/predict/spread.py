@@ -107,7 +107,7 @@ def estimate(rms: float, spread: Spread, provenance: Provenance, *, how: str, ba
 
 def _digest(values: Array) -> bytes:
     """Return what stands for an array in a table, without keeping its values."""
-    return hashlib.blake2b(np.ascontiguousarray(values), digest_size=16).digest()
+    return hashlib.blake2b(values.tobytes(), digest_size=16).digest()
 
 
 def own_variance(moments: Moments, kurtosis: float = 3.0) -> float:

@@ -24,7 +24,8 @@ from justright.predict.undefined import undefined
 __all__ = ["Sweep", "sweep"]
 
 DECISIONS = frozenset(
-    "compare logical random_integers view transpose permute squeeze unsqueeze expand detach alias clone cast".split()
+    {"compare", "logical", "random_integers", "view", "transpose", "permute", "squeeze", "unsqueeze", "expand"}
+    | {"detach", "alias", "clone", "cast"}
 )
 """Operators whose outputs may be booleans or integers that are signals: steps of signals, draws, and views of these."""
 
@@ -233,9 +234,7 @@ def _backward(graph: Graph, found: Sweep, means: _Means) -> None:
         found.gradient[site] = gradient.moments
 
 
-def _back_around(
-    graph: Graph, loop: Loop, found: Sweep, gradients: dict[int, Gradient], loops: Loops
-) -> None:
+def _back_around(graph: Graph, loop: Loop, found: Sweep, gradients: dict[int, Gradient], loops: Loops) -> None:
     """Send the gradients that arrived behind a loop back through its runs."""
     arrived = {site: gradients.pop(site).moments for site in loop.leaving if site in gradients}
     if not arrived:

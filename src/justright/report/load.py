@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from justright.core.findings import Evidence, Finding, Severity
-from justright.core.profile import SiteRecord, TensorStatistics, UnitStatistics
+from justright.core.prediction import Estimate, Predicted
+from justright.core.profile import Provenance, SiteRecord, TensorStatistics, UnitStatistics
 from justright.errors import InputError
 from justright.report.serialize import SCHEMA
 
@@ -124,9 +125,20 @@ def _site(data: Mapping[str, Any]) -> SiteRecord:
         "forward": _statistics(data["forward"]),
         "gradient": _statistics(data["gradient"]),
         "units": _made(UnitStatistics, data["units"]) if data["units"] else None,
+        "predicted": _predicted(data.get("predicted")),
     }
     plain = ("name", "op", "module", "source", "dtype", "role", "gain", "cumulative", "depth")
     return SiteRecord(**parts, **{name: _number(data[name]) if name in _NUMERIC else data[name] for name in plain})
+
+
+def _predicted(data: Mapping[str, Any] | None) -> Predicted | None:
+    if data is None:
+        return None
+    return Predicted(*(_estimate(data[side]) for side in ("forward", "gradient")))
+
+
+def _estimate(data: Mapping[str, Any] | None) -> Estimate | None:
+    return None if data is None else _made(Estimate, {**data, "provenance": Provenance[data["provenance"].upper()]})
 
 
 _NUMERIC: Final = {"gain", "cumulative"}

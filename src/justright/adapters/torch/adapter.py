@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.func import functional_call
 
 from justright.adapters.base import Arrays, Job, Observation, Target, Watch

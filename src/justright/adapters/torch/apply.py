@@ -106,7 +106,7 @@ def _tensor(values: NDArray[Any], wanted: bool) -> torch.Tensor:
     return tensor.requires_grad_(wanted and tensor.is_floating_point())
 
 
-def _array(tensor: torch.Tensor) -> NDArray[Any] | None:
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
     found = tensor.detach()
     found = found.float() if found.dtype in (torch.bfloat16, torch.float16) else found
     return np.asarray(found.resolve_conj().numpy())

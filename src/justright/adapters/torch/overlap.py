@@ -59,6 +59,4 @@ def _reachable(distance: int, dims: Sequence[tuple[int, int]]) -> bool:
         return distance == 0
     stride, size = dims[0]
     below = math.floor(distance / stride)
-    return any(
-        abs(steps) < size and _reachable(distance - steps * stride, dims[1:]) for steps in (below, below + 1)
-    )
+    return any(abs(steps) < size and _reachable(distance - steps * stride, dims[1:]) for steps in (below, below + 1))

@@ -168,11 +168,12 @@ class Recorder(EagerMode):
     def _read(self, tensor: torch.Tensor, position: int) -> int:
         site = self._known(tensor)
         writes = self._written.get(_storage(tensor)) if self._written else None
-        if not writes or writes[-1].node <= self.builder.producer_index(site):
+        made = self.builder.producer_index(site)
+        if not writes or writes[-1].node <= made:
             return site
         place = place_of(tensor)
         for write in tuple(writes):
-            if write.site != site and write.node > self.builder.producer_index(site) and not apart(place, write.place):
+            if write.site != site and write.node > made and not apart(place, write.place):
                 site = self._updated(tensor, site, write.site, position)
         return site
 

@@ -46,7 +46,7 @@ def _logical(call: Call) -> Signal:
     if function is None:
         raise Unpredictable(f"the condition {call.node.native!r} is not known")
     both = [call.needed(each.name) for each in call.node.operands]
-    return mapped(_base(call), lambda *values: np.where(function(*(each > 0.5 for each in values)), 1.0, 0.0), *both)  # noqa: PLR2004  zero or one
+    return mapped(_base(call), lambda *values: np.where(function(*(each > 0.5 for each in values)), 1.0, 0.0), *both)
 
 
 def _nothing(call: Call, results: Sequence[Signal | None], gradients: Sequence[Moments | None]) -> Gradients:
@@ -62,7 +62,7 @@ def _where(call: Call) -> Signal:
     condition = call.values("condition")
     if condition is None:
         chosen = [call.needed(name) for name in ("condition", "input", "other")]
-        return mapped("where", lambda c, u, v: np.where(c > 0.5, u, v), *chosen)  # noqa: PLR2004  zero or one
+        return mapped("where", lambda c, u, v: np.where(c > 0.5, u, v), *chosen)
     shown = _masked(call, condition)
     if shown is not None:
         return shown

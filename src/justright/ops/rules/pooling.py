@@ -27,7 +27,7 @@ def _numbers(call: Call, name: str, rank: int, default: Sequence[int]) -> list[i
 
 
 def _rank(call: Call) -> int:
-    """Return the number of dimensions that are pooled, which the framework has in the operator's name: ``max_pool2d``."""
+    """Return how many dimensions are pooled, which the framework says in the operator's name: ``max_pool2d``."""
     found = re.search(r"pool(\d)d", call.node.native)
     if found is None:
         raise Unpredictable(f"how many dimensions {call.node.native} pools is not known")

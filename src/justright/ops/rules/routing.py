@@ -57,7 +57,7 @@ def _places(x: Signal, rows: Rows, size: int) -> Array:
     same, different = (float(pairs[..., case].ravel()[0]) for case in (0, 1))
     total = size * same + size * (size - 1) * different
     normals = _normals(size)
-    if size > 1 and abs(total - 1.0) < 1e-6:  # noqa: PLR2004  weights: rows that sum to one, to rounding
+    if size > 1 and abs(total - 1.0) < 1e-6:
         spread = np.sqrt(_logit_variance(size, size * same))
         return _weights(spread * normals)
     source = x.sources[0] if len(x.sources) == 1 else None
@@ -71,7 +71,7 @@ def _levelled(rows: Rows, normals: Array) -> Array:
     x = rows.logits
     mean, own = x.average_mean, float(np.mean(rows.variance))
     common = max(x.second_moment - mean**2 - own, 0.0)
-    return mean + np.sqrt(own) * normals + np.sqrt(common) * _levels(len(normals))[:, None]
+    return np.asarray(mean + np.sqrt(own) * normals + np.sqrt(common) * _levels(len(normals))[:, None])
 
 
 def _weights(logits: Array) -> Array:

@@ -24,7 +24,7 @@ LONGEST = 512
 def _octaves(length: int) -> Axis:
     """Cut an axis at 1, 2, 4, 8 …, at most eleven strata: what a running sum holds grows along it."""
     bounds, step = [0], 1
-    while bounds[-1] + step < length and len(bounds) < 11:  # noqa: PLR2004  one less than MOST_STRATA
+    while bounds[-1] + step < length and len(bounds) < 11:
         bounds.append(bounds[-1] + step)
         step = max(step, bounds[-1])
     return Axis(tuple(int(size) for size in np.diff([*bounds, length])))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from justright.core.axes import Array
 from justright.core.moments import Moments
 from justright.core.signals import Signal, viewed
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
@@ -68,7 +68,7 @@ def _forward(call: Call) -> Signal:
     return found if x.visible is None else replace(found, visible=_seen(x.visible, call))
 
 
-def _seen(visible: Array, call: Call) -> Array:
+def _seen(visible: NDArray[np.bool_], call: Call) -> NDArray[np.bool_]:
     """Move a mask along; dimensions in which it only broadcasts are left out as far as that goes."""
     old, new = call.shapes[0], call.outputs[0]
     order = _order(call, len(old))
