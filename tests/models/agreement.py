@@ -89,7 +89,9 @@ def agreement(make, seeds=SEEDS):
                 zeros += 1
             else:
                 found.append(Compared(site.name, estimate.rms, tuple(values), estimate.low, estimate.high))
-    return Agreement(**sides, missing=missing, by_rule=ways.count("rule"), by_fallback=ways.count("fallback"), exact_zeros=zeros)
+    return Agreement(
+        **sides, missing=missing, by_rule=ways.count("rule"), by_fallback=ways.count("fallback"), exact_zeros=zeros
+    )
 
 
 def _rms(record, side):
