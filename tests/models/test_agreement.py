@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tests.models.agreement import SEEDS, agreement, quantiles
 from tests.models.real import MODELS
 

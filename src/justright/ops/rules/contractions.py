@@ -41,7 +41,7 @@ def _product(call: Call) -> Signal:
         Source(contract(x.moments, y.moments, SPECS[call.node.op]), gaussian, max(x.provenance, y.provenance))
     )
     found = scaled(found, float(call.attributes.get("alpha", 1.0)))
-    added = call.signals[0] if len(call.signals) == 3 else None
+    added = call.signals[0] if call.signals[:-2] else None
     return found if added is None else plus(scaled(added, float(call.attributes.get("beta", 1.0))), found)
 
 
@@ -55,7 +55,7 @@ def _product_backward(call: Call, results: Sequence[Signal | None], gradients: S
         names[-2]: contract(inner, y.moments, f"{out},{right}->{left}"),
         names[-1]: contract(inner, x.moments, f"{out},{left}->{right}"),
     }
-    if len(names) == 3:
+    if names[:-2]:
         found[names[0]] = gradient.scaled(float(call.attributes.get("beta", 1.0)))
     return found
 
@@ -81,9 +81,7 @@ def _in_turn(tensors: Sequence[Moments], sides: Sequence[str], out: str) -> Mome
 
 
 def _three(call: Call) -> Signal:
-    found = [each for each in call.signals if each is not None]
-    if len(found) < len(call.signals) or len(found) != 3:
-        raise Unpredictable("it is not the product of three known tensors")
+    found = [call.needed(f"i{position}") for position in (1, 2, 3)]
     sides, out = _letters(call)
     moments = _in_turn([each.moments for each in found], sides, out)
     return signal(Source(moments, True, max(each.provenance for each in found)))
@@ -107,7 +105,7 @@ rule("bilinear", _three, _three_backward)
 def _experts(call: Call) -> tuple[Signal, Signal, str]:
     """Return rows, matrices, and the product of every row with one of the matrices, as if all had the same ones."""
     x, w = call.signals[:2]
-    if x is None or w is None or len(x.shape) != 2 or len(w.shape) != 3:
+    if x is None or w is None or (len(x.shape), len(w.shape)) != (2, 3):
         raise Unpredictable("only rows of one tensor with one matrix a group are covered")
     return x, w, "bi,io->bo"
 
@@ -150,10 +148,14 @@ def _grouped_backward(call: Call, results: Sequence[Signal | None], gradients: S
 rule("grouped_matmul", _grouped, _grouped_backward)
 
 
+EUCLIDEAN = 2.0
+"""Power of which the distance is the root of a sum."""
+
+
 def _squares(call: Call) -> tuple[Moments, Moments, float]:
     """Return both sets of points against each other, their difference, and the mean square of a distance."""
     x, y = (call.needed(name).moments for name in ("x1", "x2"))
-    if float(call.attributes.get("p", 2.0)) != 2.0:
+    if float(call.attributes.get("p", EUCLIDEAN)) != EUCLIDEAN:
         raise Unpredictable("only the Euclidean distance is covered")
     first = x.reshaped((*x.shape[:-2], x.shape[-2], 1, x.shape[-1]))
     second = y.reshaped((*y.shape[:-2], 1, *y.shape[-2:]))
