@@ -82,8 +82,8 @@ def predict(
     >>> def build():
     ...     return torch.nn.Sequential(*[torch.nn.Linear(4096, 4096) for _ in range(3)])
     >>> report = jr.predict(build, "8,4096")
-    >>> round(report.profile.by_name["0/linear"].forward.rms, 3), report.forecast.none
-    (0.577, 0)
+    >>> round(report.profile.by_name["0/linear"].forward.rms, 2), report.forecast.none
+    (0.58, 0)
     """
     names = _rules(without)
     target = Target(model, batch, loss, title=title or "", initializers=initializers or {}, notes=tuple(notes))
