@@ -10,7 +10,7 @@ from justright.core.coverage import Gap
 from justright.core.graph import Graph
 from justright.core.prediction import Predicted
 from justright.core.profile import Profile
-from justright.predict.engine import predicted
+from justright.propagation.engine import predicted
 
 __all__ = ["Foreseen", "foresee", "joined"]
 

@@ -17,7 +17,7 @@ from justright.diagnostics.base import Case, diagnose
 from justright.errors import InputError, JustRightError, ModelError, TraceError
 from justright.ops.base import OPERATORS
 from justright.ops.rule import RULES
-from justright.predict.engine import Prediction, predicted, unknown_leaves
+from justright.propagation.engine import Prediction, predicted, unknown_leaves
 from justright.report.report import Report
 
 __all__ = ["predict", "predict_target"]

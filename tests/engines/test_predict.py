@@ -16,8 +16,8 @@ from justright.core.moments import Moments
 from justright.core.profile import Provenance
 from justright.core.signals import Source, mapped, signal, times
 from justright.errors import InputError, JustRightError
-from justright.predict.marginals import Marginals
-from justright.predict.spread import FLOORS, Spread, estimate, own_variance
+from justright.propagation.marginals import Marginals
+from justright.propagation.spread import FLOORS, Spread, estimate, own_variance
 from justright.statistics import summarize
 
 SHAPE = (512, 256)

@@ -14,11 +14,11 @@ from justright.core.moments import Moments
 from justright.core.profile import Provenance
 from justright.core.signals import Source, signal
 from justright.ops.rule import RULES, Call, Unpredictable
-from justright.predict import sampling
-from justright.predict.constants import Constants
-from justright.predict.fallback import Fallback
-from justright.predict.leaves import leaf_signals
-from justright.predict.sweep import sweep
+from justright.propagation import sampling
+from justright.propagation.constants import Constants
+from justright.propagation.fallback import Fallback
+from justright.propagation.leaves import leaf_signals
+from justright.propagation.sweep import sweep
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

@@ -25,11 +25,11 @@ from justright.core.moments import Moments
 from justright.core.signals import Signal, Source, signal
 from justright.ops.base import OPERATORS
 from justright.ops.rule import RULES, Call, Sloped, Unpredictable
-from justright.predict import pointwise
-from justright.predict.constants import Constants
-from justright.predict.leaves import leaf_signals
-from justright.predict.operands import drawn_operands
-from justright.predict.sweep import sweep
+from justright.propagation import pointwise
+from justright.propagation.constants import Constants
+from justright.propagation.leaves import leaf_signals
+from justright.propagation.operands import drawn_operands
+from justright.propagation.sweep import sweep
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

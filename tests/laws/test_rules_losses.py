@@ -10,7 +10,7 @@ from justright.core.moments import Moments
 from justright.core.observed import observed
 from justright.core.signals import Signal, Source, mapped, signal
 from justright.ops.rule import RULES, Call, Sloped
-from justright.predict.gradient import Gradient
+from justright.propagation.gradient import Gradient
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

@@ -21,8 +21,8 @@ from justright.core.graph import Role
 from justright.core.moments import Moments
 from justright.core.observed import observed
 from justright.core.signals import Source, signal
-from justright.predict.constants import Constants
-from justright.predict.sweep import sweep
+from justright.propagation.constants import Constants
+from justright.propagation.sweep import sweep
 
 DRAWS = 300
 """Draws of an operator: standard errors of single moments are a few percent, and there are many of them."""

@@ -8,7 +8,7 @@ import torch
 
 from justright.adapters.base import Target, load_adapter
 from justright.measure.engine import measure
-from justright.predict.engine import predicted
+from justright.propagation.engine import predicted
 
 SEEDS = 5
 ADAPTER = load_adapter("torch")

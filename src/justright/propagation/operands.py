@@ -13,7 +13,7 @@ from justright.core.draws import draw
 from justright.core.graph import Graph
 from justright.core.signals import Signal, Source
 from justright.ops.rule import Call, Unpredictable
-from justright.predict.thinning import Thinned, taken, thinned
+from justright.propagation.thinning import Thinned, taken, thinned
 
 __all__ = ["Cuts", "drawn_operands", "thinned_shape"]
 

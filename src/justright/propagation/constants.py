@@ -14,8 +14,8 @@ import numpy as np
 
 from justright.core.axes import Array
 from justright.core.graph import Graph, Node
-from justright.predict.evaluated import evaluated
-from justright.predict.evaluation import Evaluation
+from justright.propagation.evaluated import evaluated
+from justright.propagation.evaluation import Evaluation
 
 __all__ = ["Constants"]
 

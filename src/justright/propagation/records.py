@@ -12,9 +12,9 @@ from justright.core.profile import ParameterRecord, Provenance, SiteRecord, Tens
 from justright.core.records import Records
 from justright.core.signals import Signal
 from justright.core.vocabulary import WITH_BYPRODUCTS
-from justright.predict.marginals import Marginals, Shape
-from justright.predict.spread import Spreads, estimate
-from justright.predict.sweep import Sweep
+from justright.propagation.marginals import Marginals, Shape
+from justright.propagation.spread import Spreads, estimate
+from justright.propagation.sweep import Sweep
 
 __all__ = ["Written", "written"]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from justright.ops.base import OPERATORS
-from justright.predict.evaluation import Evaluation
+from justright.propagation.evaluation import Evaluation
 
 __all__ = ["EVALUATED", "evaluated"]
 

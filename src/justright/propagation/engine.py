@@ -13,14 +13,14 @@ from justright.core.graph import Graph, Node, Role, Site
 from justright.core.prediction import Estimate, Forecast
 from justright.core.profile import Profile, Provenance, SiteRecord
 from justright.core.signals import Signal
-from justright.predict.constants import Constants
-from justright.predict.fallback import Apply, Fallback
-from justright.predict.leaves import drawn_sites, leaf_signals
-from justright.predict.loops import Loops, Run
-from justright.predict.precision import series
-from justright.predict.records import Written, written
-from justright.predict.spread import DEVIATIONS, FLOORS
-from justright.predict.sweep import Sweep, sweep
+from justright.propagation.constants import Constants
+from justright.propagation.fallback import Apply, Fallback
+from justright.propagation.leaves import drawn_sites, leaf_signals
+from justright.propagation.loops import Loops, Run
+from justright.propagation.precision import series
+from justright.propagation.records import Written, written
+from justright.propagation.spread import DEVIATIONS, FLOORS
+from justright.propagation.sweep import Sweep, sweep
 
 __all__ = ["Prediction", "predicted", "unknown_leaves"]
 

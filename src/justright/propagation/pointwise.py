@@ -14,7 +14,7 @@ from justright.core.recent import Recent
 from justright.core.signals import Signal, Source, mapped, plus, scaled, shifted, signal, times
 from justright.ops.base import OPERATORS
 from justright.ops.rule import Call, Unpredictable, given
-from justright.predict.leaves import by_values
+from justright.propagation.leaves import by_values
 
 __all__ = ["forward", "slope"]
 

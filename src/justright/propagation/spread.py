@@ -25,8 +25,8 @@ from justright.core.prediction import Estimate
 from justright.core.profile import Provenance
 from justright.core.signals import Signal
 from justright.core.vocabulary import Kind
-from justright.predict.marginals import Shape
-from justright.predict.sweep import Sweep
+from justright.propagation.marginals import Shape
+from justright.propagation.sweep import Sweep
 
 __all__ = ["FLOORS", "Spread", "Spreads", "estimate", "own_variance"]
 

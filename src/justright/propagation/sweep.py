@@ -15,11 +15,11 @@ from justright.core.moments import Moments
 from justright.core.signals import Signal
 from justright.ops.base import OPERATORS
 from justright.ops.rule import RULES, Call, Gradients, Rule, Sloped, Unpredictable, given
-from justright.predict import pointwise
-from justright.predict.fallback import Fallback
-from justright.predict.gradient import Gradient
-from justright.predict.loops import Loop, Loops
-from justright.predict.undefined import undefined
+from justright.propagation import pointwise
+from justright.propagation.fallback import Fallback
+from justright.propagation.gradient import Gradient
+from justright.propagation.loops import Loop, Loops
+from justright.propagation.undefined import undefined
 
 __all__ = ["Sweep", "sweep"]
 

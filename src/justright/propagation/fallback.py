@@ -22,9 +22,9 @@ from justright.core.profile import Provenance
 from justright.core.signals import Signal, Source, mapped, signal
 from justright.errors import JustRightError
 from justright.ops.rule import Call, Gradients, Unpredictable
-from justright.predict.freedom import Places, free_dimensions, is_elementwise
-from justright.predict.operands import drawn_operands
-from justright.predict.sampling import MOST_BATCHES, Arrays, Plan, Tally, drawn_slopes, planned, pulled, seen
+from justright.propagation.freedom import Places, free_dimensions, is_elementwise
+from justright.propagation.operands import drawn_operands
+from justright.propagation.sampling import MOST_BATCHES, Arrays, Plan, Tally, drawn_slopes, planned, pulled, seen
 
 __all__ = ["Apply", "Fallback"]
 

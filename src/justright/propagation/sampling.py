@@ -15,8 +15,8 @@ from justright.core.axes import Array, Axis
 from justright.core.draws import draw, observed_as
 from justright.core.moments import Dims, Moments
 from justright.ops.rule import Call, Unpredictable
-from justright.predict.freedom import Places
-from justright.predict.thinning import Thinned, thinned, thinned_axes
+from justright.propagation.freedom import Places
+from justright.propagation.thinning import Thinned, thinned, thinned_axes
 
 __all__ = ["MOST_BATCHES", "Arrays", "Plan", "Tally", "drawn_slopes", "planned", "pulled", "seen"]
 
