@@ -160,7 +160,7 @@ def _tensors(job: Job) -> list[torch.Tensor]:
     return [tensor for _, tensor in batch_tensors(job)]
 
 
-def _step(job: Job, graph: Graph, seen: Observation, found: Mapping[str, torch.Tensor]) -> StepRecord:
+def _step(job: Job, graph: Graph, seen: Observation, found: dict[str, torch.Tensor]) -> StepRecord:
     """Take one step of the optimizer with these gradients, and undo it."""
     plan = job.optimizer or usual_plan(graph)
     if seen.scored == PROBE:

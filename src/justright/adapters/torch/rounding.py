@@ -11,7 +11,7 @@ from justright.adapters.torch.calls import dtype_name
 from justright.adapters.torch.statistics import dense
 from justright.core.step import ParameterStep
 
-__all__ = ["HALVES", "parameter_step", "share_unmoved"]
+__all__ = ["HALVES", "parameter_step", "sampled", "share_unmoved"]
 
 HALVES = (torch.float16, torch.bfloat16)
 """Dtypes in which ordinary steps are lost."""
@@ -45,8 +45,8 @@ def parameter_step(
     update, size
         RMS of the step as it is meant, and RMS before.
     """
-    old, new, slope = (_sampled(each) for each in (before, after, gradient))
-    step = new - old if change is None else _sampled(change)
+    old, new, slope = (sampled(each) for each in (before, after, gradient))
+    step = new - old if change is None else sampled(change)
     pushed = (slope != 0) | (step != 0)
     return ParameterStep(
         name,
@@ -64,9 +64,7 @@ def share_unmoved(
     gradients: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor], now: Mapping[str, torch.Tensor]
 ) -> float:
     """Return the share of the elements with a gradient whose value is what it was before."""
-    same = [
-        (_sampled(each) == _sampled(now[name]))[_sampled(gradients[name]) != 0] * 1.0 for name, each in before.items()
-    ]
+    same = [(sampled(each) == sampled(now[name]))[sampled(gradients[name]) != 0] * 1.0 for name, each in before.items()]
     weights = [each.numel() for each in before.values()]
     shares = [(weight, _share(each)) for weight, each in zip(weights, same, strict=True) if each.numel()]
     total = sum(weight for weight, _ in shares)
@@ -82,7 +80,7 @@ def _stays(old: torch.Tensor, step: torch.Tensor, dtype: torch.dtype) -> torch.T
     return (stored.to(step.dtype) + step).to(dtype) == stored
 
 
-def _sampled(tensor: torch.Tensor) -> torch.Tensor:
+def sampled(tensor: torch.Tensor) -> torch.Tensor:
     """Return elements at even distances that share no factor with the size, so that no axis is favoured."""
     flat = dense(tensor.detach()).reshape(-1)
     stride = max(1, -(-flat.numel() // SAMPLE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -14,8 +15,11 @@ from justright.adapters.torch.rounding import HALVES, share_unmoved
 from justright.adapters.torch.statistics import dense
 from justright.adapters.torch.taking import Subject, Take, Taker
 from justright.adapters.torch.travelled import travelled
+from justright.adapters.torch.unasked import moved as stepped
+from justright.adapters.torch.unasked import overlapping
+from justright.adapters.torch.usual import Usual
 from justright.core.profile import Provenance
-from justright.core.step import StepRecord
+from justright.core.step import ParameterStep, StepRecord
 from justright.errors import InputError, JustRightError
 
 __all__ = ["Subject", "step_of"]
@@ -87,11 +91,36 @@ def step_of(subject: Subject, plan: Plan) -> StepRecord:
         if hindrance:
             return replace(record, untaken=hindrance)
         try:
+            if not plan.given:
+                return _unasked(subject, optimizer, moved, record)
             return _Examiner(Taker(subject, optimizer, moved), record.before + record.noise).examined(record)
         except JustRightError:
             raise
         except Exception as error:
             return _failed(record, error)
+
+
+def _unasked(
+    subject: Subject, optimizer: Usual, parameters: Mapping[str, torch.nn.Parameter], record: StepRecord
+) -> StepRecord:
+    """Add what one step of the usual optimizer does; its gradients are used up."""
+    if overlapping(parameters.values()):
+        return replace(record, untaken="parameters share memory: give optimizer=... to have a step taken all the same")
+    with stepped(optimizer, parameters, subject.gradients, subject.sizes) as (promised, steps):
+        record = _taken(record, subject.loss_now(), promised, steps)
+    return _bounded(record) if _overshoots(record) else record
+
+
+def _taken(record: StepRecord, after: float, predicted: float, parameters: tuple[ParameterStep, ...]) -> StepRecord:
+    """Add what a step did."""
+    return replace(
+        record,
+        after=after,
+        predicted=predicted,
+        curvature=2 * (after - record.before - predicted),
+        curvature_from=Provenance.MEASURED,
+        parameters=parameters,
+    )
 
 
 def _hindrance(subject: Subject, moved: Vectors, *, given: bool) -> str:
@@ -130,8 +159,6 @@ class _Examiner:
         with self.taker.undone() as (step, before):
             step(self.subject.gradients)
             record = self._first(record, before, meant)
-            if not record.given:
-                return _bounded(record) if _overshoots(record) else record
             if not _overshoots(record) and not _too_short(record):
                 return record
             changes = self._changes(before) | meant
@@ -142,16 +169,9 @@ class _Examiner:
 
     def _first(self, record: StepRecord, before: Vectors, meant: Vectors) -> StepRecord:
         """Add what the first step did."""
-        after = self.taker.loss()
+        after = self.subject.loss_now()
         predicted, parameters = travelled(before, self.moved, meant, self.subject.gradients, self.subject.sizes)
-        return replace(
-            record,
-            after=after,
-            predicted=predicted,
-            curvature=2 * (after - record.before - predicted),
-            curvature_from=Provenance.MEASURED,
-            parameters=parameters,
-        )
+        return _taken(record, after, predicted, parameters)
 
     def _changes(self, before: Vectors) -> dict[str, torch.Tensor]:
         return {name: each.detach() - before[name] for name, each in self.moved.items()}

@@ -47,9 +47,18 @@ class Subject:
     batch: Iterable[torch.Tensor]
     run: Run
     loss: float
-    gradients: Vectors
+    gradients: dict[str, torch.Tensor]
     finite: bool
     sizes: Mapping[str, float]
+
+    def loss_now(self) -> float:
+        """Return the loss with the parameters as they are."""
+        try:
+            with self.run(differentiable=False) as loss:
+                return float(loss)
+        except JustRightError:  # a forward may take gradients itself
+            with self.run() as loss:
+                return float(loss.detach())
 
 
 class Taker:
@@ -93,15 +102,6 @@ class Taker:
                     self.optimizer.step(*([self._closure] if needs_closure(self.optimizer) else []))
 
             yield take, before
-
-    def loss(self) -> float:
-        """Return the loss with the parameters as they are."""
-        try:
-            with self.subject.run(differentiable=False) as loss:
-                return float(loss)
-        except JustRightError:  # a forward may take gradients itself
-            with self.subject.run() as loss:
-                return float(loss.detach())
 
     def further(self, step: Take, steps: int, most: int = 0, start: float = math.inf) -> tuple[list[float], Vectors]:
         """Take more steps; return the losses after them and the last gradients.

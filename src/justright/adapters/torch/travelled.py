@@ -12,7 +12,7 @@ from justright.adapters.torch.rounding import HALVES, parameter_step
 from justright.adapters.torch.statistics import dense
 from justright.core.step import ParameterStep
 
-__all__ = ["travelled"]
+__all__ = ["PIECE", "length", "travelled"]
 
 PIECE = 2**18
 """Elements that are looked at at once: 1 MiB of float32, so that a difference is still in a second-level cache, of 1 to
@@ -41,7 +41,7 @@ def travelled(
         change = meant.get(name)
         lengths, products = [], []
         for piece, along in _pieces(old, new, change, slope):
-            lengths.append(_length(piece))
+            lengths.append(length(piece))
             products.append(dot(piece, along))
         predicted += sum(products)
         update = math.hypot(*lengths) / math.sqrt(max(old.numel(), 1))
@@ -63,6 +63,7 @@ def _pieces(
         yield torch.sub(second, first, out=scratch[: first.numel()]), along
 
 
-def _length(piece: torch.Tensor) -> float:
+def length(piece: torch.Tensor) -> float:
+    """Return the Euclidean norm, in at least float32."""
     wide = torch.float32 if piece.dtype in HALVES else None
     return float(torch.linalg.vector_norm(piece, dtype=wide))
