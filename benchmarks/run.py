@@ -10,12 +10,14 @@ import datetime
 import os
 import platform
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import check_cost
 import import_time
 import measure_overhead
+import predicting
 import trace_scaling
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -32,17 +34,19 @@ def header() -> str:
 def main() -> None:
     """Run everything, one after the other."""
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else REPEATS
-    sections = {
-        "What a check costs, by diagnostic": check_cost.table(repeats),
-        "What an examination costs": measure_overhead.table(repeats),
-        "Cost against the number of sites": trace_scaling.table(),
-        "Starting": import_time.table(),
+    sections: dict[str, Callable[[], str]] = {
+        "What a check costs, by diagnostic": lambda: check_cost.table(repeats),
+        "What an examination costs": lambda: measure_overhead.table(repeats),
+        "Cost against the number of sites": trace_scaling.table,
+        "Predicting models that no machine here could hold": predicting.table,
+        "Starting": import_time.table,
     }
     parts = ["# Benchmarks\n", header()]
-    parts += [f"\n## {title}\n\n{text}\n" for title, text in sections.items()]
-    text = "\n".join(parts)
-    print(text)
-    RESULTS.write_text(text, encoding="utf-8")
+    print("\n".join(parts))
+    for title, table in sections.items():
+        parts.append(f"\n## {title}\n\n{table()}\n")
+        print(parts[-1], flush=True)
+    RESULTS.write_text("\n".join(parts), encoding="utf-8")
 
 
 if __name__ == "__main__":

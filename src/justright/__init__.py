@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from justright.checking import check
+    from justright.initializing import initialize
     from justright.meanfield.critical import critical
     from justright.meanfield.point import phase
     from justright.predicting import predict
     from justright.report.comparison import compare
     from justright.report.report import Report
 
-__all__ = ["Report", "__version__", "check", "compare", "critical", "phase", "predict"]
+__all__ = ["Report", "__version__", "check", "compare", "critical", "initialize", "phase", "predict"]
 
 __version__ = "0.1.0.dev0"
 
@@ -21,6 +22,7 @@ _HOME = {
     "check": "justright.checking",
     "compare": "justright.report.comparison",
     "critical": "justright.meanfield.critical",
+    "initialize": "justright.initializing",
     "phase": "justright.meanfield.point",
     "predict": "justright.predicting",
     "Report": "justright.report.report",

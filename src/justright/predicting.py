@@ -10,19 +10,24 @@ from typing import Any, Final
 
 from justright.adapters.base import ADAPTERS, Adapter, Job, Target, adapter_of, load_adapter
 from justright.core.coverage import Coverage, Gap, Ran
+from justright.core.data import DataRecord, summarize_data
 from justright.core.graph import Graph, Initializer, Role, Site
 from justright.core.inputs import InputSpec, parse_input
 from justright.core.profile import Profile
 from justright.diagnostics.base import Case, diagnose
-from justright.errors import InputError, JustRightError, ModelError, TraceError
+from justright.errors import BackendError, InputError, JustRightError, ModelError, TraceError
 from justright.ops.base import OPERATORS
 from justright.ops.rule import RULES
 from justright.propagation.engine import Prediction, predicted, unknown_leaves
+from justright.propagation.interior import interior
 from justright.report.report import Report
 
 __all__ = ["predict", "predict_target"]
 
 Progress = Callable[[str, int, int], None]
+
+ASSUMED: Final = "a function that brings a backward of its own has the derivative of what it computes"
+"""What is assumed of a `torch.autograd.Function` of the program."""
 
 REBUILT: Final = 2**28
 """Elements of parameters up to which a model is built with values after all: 1 GiB in float32."""
@@ -47,10 +52,12 @@ def predict(
     Parameters
     ----------
     model
-        A `torch.nn.Module`, which may be on the meta device; or a callable without arguments that builds one, whose
-        parameters then get a shape and no memory, and whose initializers are recorded.
+        A `torch.nn.Module`, which may be on the meta device; or what builds one, whose parameters then get a shape and
+        no memory, and whose initializers are recorded: a callable without arguments, a configuration of transformers,
+        or the name of a library's model, as ``"transformers:gpt2"`` or ``"timm:resnet50"``.
     batch
-        What the forward gets, in any form that `justright.check` takes. Of a specification such as ``"8,3,224,224"``
+        What the forward gets, in any form that `justright.check` takes; of a library's model one is made if there is
+        none. Of a specification such as ``"8,3,224,224"``
         random data are made: standard normal, or integers in range.
     loss
         As for `justright.check`.
@@ -87,8 +94,15 @@ def predict(
     """
     names = _rules(without)
     target = Target(model, batch, loss, title=title or "", initializers=initializers or {}, notes=tuple(notes))
-    if _is_model(model) or not callable(model):
+    if _is_model(model):
         return predict_target(target, without=names, progress=progress)
+    if not callable(model):
+        return predict_target(
+            _loaded(target, values=False),
+            without=names,
+            rebuild=lambda: _loaded(target, values=True),
+            progress=progress,
+        )
     built = _built(target, model)
     return predict_target(built, without=names, rebuild=lambda: replace(built, model=model()), progress=progress)
 
@@ -123,9 +137,11 @@ def predict_target(
     tell("trace", 1, 1)
     tell("predict", 0, 1)
     adapter = work.adapter
-    found = predicted(work.graph, adapter.arrays(work.job), without=names, apply=adapter.apply, run=adapter.run)
+    arrays = dict(adapter.arrays(work.job))
+    found = predicted(work.graph, arrays.items(), without=names, apply=adapter.apply, run=adapter.run)
     tell("predict", 1, 1)
-    report = _reported(work, found, chosen=target.loss is None)
+    profile = replace(found.profile, data=_data(work.graph, arrays))
+    report = _reported(work, replace(found, profile=profile), chosen=target.loss is None)
     facts = {**report.context, "seconds": f"{time.perf_counter() - began:.2f}"}
     return replace(report, title=target.title or facts["model"], context=facts)
 
@@ -171,6 +187,27 @@ def _is_model(thing: Any) -> bool:  # noqa: ANN401
     return True
 
 
+def _loaded(target: Target, *, values: bool) -> Target:
+    """Build the model that a library's configuration or the name of its model stands for; leave others as they are."""
+    for name in ADAPTERS:
+        try:
+            adapter = load_adapter(name)
+        except BackendError:
+            continue
+        with adapter.recording_initializers() as recorded:
+            found = adapter.load(target.model, values=values)
+            if found is not None:
+                return replace(
+                    target,
+                    model=found.model,
+                    batch=found.batch if target.batch is None else target.batch,
+                    title=target.title or found.title,
+                    initializers=target.initializers or recorded(found.model),
+                    notes=(*found.notes, *target.notes),
+                )
+    return target
+
+
 def _built(target: Target, make: Callable[[], Any]) -> Target:
     """Build a model without values, and record its initializers."""
     for name in ADAPTERS:
@@ -198,7 +235,14 @@ def _traced(target: Target) -> _Work:
         if unknown
         else None
     )
-    return _Work(adapter, job, graph, unknown, (*untraced, *([gap] if gap else [])))
+    return _Work(adapter, job, graph, unknown, (*untraced, *_branches(graph), *([gap] if gap else [])))
+
+
+def _branches(graph: Graph) -> tuple[Gap, ...]:
+    """Say where a forward that was recorded reads values, by which it may take another way for another batch."""
+    reads = [node for node in graph.nodes if node.op == "item"]
+    reason = "the forward reads values of tensors: predicted is the way that this batch takes with these weights"
+    return (Gap("control flow", reason, len(reads), reads[0].source),) if reads else ()
 
 
 def _graph_of(adapter: Adapter, job: Job) -> tuple[Graph, tuple[Gap, ...]]:
@@ -216,11 +260,31 @@ def _graph_of(adapter: Adapter, job: Job) -> tuple[Graph, tuple[Gap, ...]]:
     return graph, (Gap("structure without data", first.got, where=first.where),)
 
 
+def _data(graph: Graph, arrays: Mapping[str, Any]) -> tuple[DataRecord, ...]:
+    """Summarize the batch, as far as it has values: what is judged of data needs no weight."""
+    scored = {graph.root(site): node for node in graph.nodes if (site := node.operand("target")) is not None}
+    batch = [(site, arrays[site.name]) for site in graph.sites if site.role is Role.INPUT and site.name in arrays]
+    return tuple(
+        summarize_data(
+            values,
+            "target" if site.name.startswith("target") else "input",
+            site.dtype,
+            scored[site.index].attributes.get("ignore_index") if site.index in scored else None,
+        ).finish(site.name)
+        for site, values in batch
+        if values.size
+    )
+
+
 def _reported(work: _Work, found: Prediction, *, chosen: bool) -> Report:
     job, graph = work.job, work.graph
     ran: list[Ran] = []
     findings, unjudged = diagnose(Case(graph, found.profile), tell=ran.append)
-    notes = (*job.notes, *([f"loss, since none was given: {job.score.used}"] if chosen and job.score.used else []))
+    notes = (
+        *job.notes,
+        *([ASSUMED] if interior(graph) else []),
+        *([f"loss, since none was given: {job.score.used}"] if chosen and job.score.used else []),
+    )
     coverage = _coverage(graph, found.profile, (*work.gaps, *found.gaps, *unjudged), notes)
     coverage = replace(coverage, diagnostics=tuple(ran))
     facts = {**job.facts, "loss": job.score.used}

@@ -36,7 +36,7 @@ DATA_ONLY = {"diagnostics", "report"}
 DATA = {"core", "registry", "errors"}
 """What those may import, besides themselves."""
 
-REGISTRARS = {"activation", "pointwise", "diagnostic", "rule"}
+REGISTRARS = {"activation", "pointwise", "diagnostic", "rule", "initializer"}
 """What a module calls at its top level, as a function or as a decorator, to make itself an entry of a catalogue."""
 
 LATE = {"torch", "jax", "tensorflow", "keras", "mxnet", "rich", "plotly", "typer", "numba"}
@@ -199,7 +199,7 @@ def test_diagnostics_and_reports_know_only_data():
 
 
 def test_entries_are_reached_through_their_catalogue_only():
-    assert {name.split(".")[1] for name in ENTRIES} == {"ops", "diagnostics"}
+    assert {name.split(".")[1] for name in ENTRIES} == {"ops", "diagnostics", "initializers"}
     assert [(module, bad) for module, text in SOURCES.items() if (bad := imported_entries(text, module, ENTRIES))] == []
 
 

@@ -183,7 +183,7 @@ def _kept(values, name, power, lost):
 
 def test_a_window_may_be_empty_or_open():
     fmt = FORMATS["float8_e4m3fn"]
-    wide = statistics([2.0**-40, 2.0**10])
+    wide = statistics([2.0**-13, 2.0**10])
     window = loss_scale_window({"fc": wide}, fmt)
     assert window.empty
     assert (window.low_site, window.high_site) == ("fc", "fc")
@@ -200,3 +200,14 @@ def test_the_smallest_and_largest_doubles_have_a_window():
     assert math.ldexp(5e-324, int(window.low)) > FORMATS["bfloat16"].underflow
     assert math.ldexp(5e-324, int(window.low) - 1) <= FORMATS["bfloat16"].underflow
     assert not loss_scale_window({"fc": statistics([1.7e308])}, FORMATS["float16"]).empty
+
+
+def test_what_rounding_leaves_of_a_zero_binds_no_scale():
+    real = [2.0**-12] * 8
+    noise = [2.0**-40] * 4  # below half a unit in the last place of the largest, in float32
+    fmt = FORMATS["float16"]
+    assert loss_scale_window({"bias": statistics(real + noise)}, fmt) == loss_scale_window(
+        {"bias": statistics(real)}, fmt
+    )
+    small = [2.0**-30] * 4  # not below it
+    assert loss_scale_window({"bias": statistics(real + small)}, fmt).low > 0

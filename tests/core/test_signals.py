@@ -9,7 +9,8 @@ from justright.core.axes import Axis
 from justright.core.moments import Moments
 from justright.core.observed import observed
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, cross, mapped, plus, scaled, shifted, signal, times, viewed
+from justright.core.signals import Signal, mapped, plus, scaled, shifted, signal, times, viewed
+from justright.core.sources import Source, cross
 
 SHAPE = (4, 3, 64)
 DRAWS = 160

@@ -14,7 +14,8 @@ import justright as jr
 from justright.adapters.base import load_adapter
 from justright.core.moments import Moments
 from justright.core.profile import Provenance
-from justright.core.signals import Source, mapped, signal, times
+from justright.core.signals import mapped, signal, times
+from justright.core.sources import Source
 from justright.errors import InputError, JustRightError
 from justright.propagation.marginals import Marginals
 from justright.propagation.spread import FLOORS, Spread, estimate, own_variance

@@ -12,7 +12,8 @@ from scipy import special
 from justright.adapters.base import load_adapter
 from justright.core.moments import Moments
 from justright.core.profile import Provenance
-from justright.core.signals import Source, signal
+from justright.core.signals import signal
+from justright.core.sources import Source
 from justright.ops.rule import RULES, Call, Unpredictable
 from justright.propagation import sampling
 from justright.propagation.constants import Constants

@@ -109,6 +109,47 @@ def test_what_a_hard_edge_cuts_off_has_no_gradient(low):
     assert finding.evidence[0].value == float((scores.grad == 0).double().mean())
 
 
+HARD = {
+    "ReLU6 of six": lambda scores: F.relu6(scores) / 6,
+    "smallest with a tensor": lambda scores: torch.minimum(F.relu(scores), torch.ones(4)),
+    "between two tensors": lambda scores: torch.maximum(torch.minimum(scores, torch.tensor(1.0)), torch.tensor(0.0)),
+    "hard tanh, moved": lambda scores: F.hardtanh(2 * scores - 1) / 2 + 0.5,
+    "one minus": lambda scores: 1 - scores.clamp(0, 1),
+}
+
+
+class Ending(nn.Module):
+    """A linear layer and some function."""
+
+    def __init__(self, function):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.function = nn.Linear(8, 4), function
+
+    def forward(self, x):
+        return self.function(3 * self.layer(x))
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_a_hard_edge_is_seen_however_it_is_written(name):
+    network = Ending(HARD[name])
+    scores = (3 * network.layer(batch()[0])).detach().requires_grad_()
+    output = HARD[name](scores)
+    output.sum().backward()
+    told = found("JR702", network, (batch()[0], SHARES), "bce")
+    assert [severity for severity, _ in told] == ["warning"]
+    assert told[0][1].evidence[0].value == pytest.approx(float((scores.grad == 0).double().mean()), abs=1e-12)
+
+
+def test_an_edge_that_nothing_can_reach_cuts_nothing_off():
+    for inside in (
+        lambda scores: torch.minimum(torch.sigmoid(scores), torch.tensor(1 - 1e-6)),
+        lambda scores: (0.5 * torch.tanh(scores) + 0.5).clamp(0, 1),
+        lambda scores: F.relu6(0.1 * scores + 3) / 6,
+    ):
+        assert found("JR702", Ending(inside), (batch()[0], SHARES), "bce") == []
+
+
 def test_probabilities_that_are_all_cut_off_end_training():
     network = model(nn.ReLU(), nn.Hardtanh(0.0, 1.0))
     with torch.no_grad():

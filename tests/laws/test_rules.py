@@ -22,7 +22,8 @@ import pytest
 from justright.adapters.base import load_adapter
 from justright.core.draws import draw, observed_as
 from justright.core.moments import Moments
-from justright.core.signals import Signal, Source, signal
+from justright.core.signals import Signal, signal
+from justright.core.sources import Source
 from justright.ops.base import OPERATORS
 from justright.ops.rule import RULES, Call, Sloped, Unpredictable
 from justright.propagation import pointwise

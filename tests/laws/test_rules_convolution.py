@@ -14,7 +14,8 @@ import pytest
 
 from justright.core.graph import Node, Operand
 from justright.core.moments import Moments
-from justright.core.signals import Source, signal
+from justright.core.signals import signal
+from justright.core.sources import Source
 from justright.ops.rule import RULES, Call
 
 torch = pytest.importorskip("torch")

@@ -8,7 +8,8 @@ import pytest
 from justright.core.graph import Node, Operand
 from justright.core.moments import Moments
 from justright.core.observed import observed
-from justright.core.signals import Signal, Source, mapped, signal
+from justright.core.signals import Signal, mapped, signal
+from justright.core.sources import Source
 from justright.ops.rule import RULES, Call, Sloped
 from justright.propagation.gradient import Gradient
 

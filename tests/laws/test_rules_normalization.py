@@ -11,7 +11,8 @@ from justright.core.graph import Node, Operand
 from justright.core.moments import Moments
 from justright.core.normalized import Normalization, centred
 from justright.core.observed import observed
-from justright.core.signals import Source, signal
+from justright.core.signals import signal
+from justright.core.sources import Source
 from justright.ops.rule import RULES, Call
 
 torch = pytest.importorskip("torch")

@@ -9,7 +9,8 @@ from justright.core.graph import Node, Operand
 from justright.core.maxima import chosen, largest
 from justright.core.moments import Moments
 from justright.core.observed import observed
-from justright.core.signals import Source, mapped, signal
+from justright.core.signals import mapped, signal
+from justright.core.sources import Source
 from justright.ops.rule import RULES, Call
 
 torch = pytest.importorskip("torch")

@@ -20,7 +20,8 @@ from justright.core.axes import Axis
 from justright.core.graph import Role
 from justright.core.moments import Moments
 from justright.core.observed import observed
-from justright.core.signals import Source, signal
+from justright.core.signals import signal
+from justright.core.sources import Source
 from justright.propagation.constants import Constants
 from justright.propagation.sweep import sweep
 

@@ -15,7 +15,8 @@ from justright.core.graph import Node, Operand
 from justright.core.moments import Moments
 from justright.core.observed import observed
 from justright.core.participation import Agreement, participation
-from justright.core.signals import Signal, Source, mapped, signal
+from justright.core.signals import Signal, mapped, signal
+from justright.core.sources import Source
 from justright.ops.rule import RULES, Call
 
 torch = pytest.importorskip("torch")

@@ -9,7 +9,8 @@ from justright.core.contraction import contract
 from justright.core.graph import Node, Operand
 from justright.core.moments import Moments
 from justright.core.participation import participation
-from justright.core.signals import Signal, Source, signal
+from justright.core.signals import Signal, signal
+from justright.core.sources import Source
 from justright.ops.rule import RULES, Call
 
 

@@ -10,7 +10,8 @@ from justright.core.grids import padding
 from justright.core.links import linked
 from justright.core.moments import Moments
 from justright.core.observed import observed
-from justright.core.signals import Source, mapped, signal
+from justright.core.signals import mapped, signal
+from justright.core.sources import Source
 from justright.ops.rule import RULES, Call
 
 RING = 8

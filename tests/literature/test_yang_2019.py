@@ -13,7 +13,8 @@ import pytest
 from justright.core.contraction import contract
 from justright.core.moments import Moments
 from justright.core.normalized import Normalization
-from justright.core.signals import Source, mapped, signal
+from justright.core.signals import mapped, signal
+from justright.core.sources import Source
 from justright.ops.base import OPERATORS
 
 WIDTH = 10**7

@@ -244,11 +244,19 @@ class Adapter(Protocol):
         """Record initializers while a model is built; what it yields maps a model to its parameters' initializers."""
         ...
 
-    def load(self, source: str, *, values: bool = True) -> Target | None:
-        """Build a model from a library source (``"transformers:…"``); ``None`` if the source is not this kind.
+    def load(self, source: Any, *, values: bool = True) -> Target | None:  # noqa: ANN401
+        """Build a model from a library source (``"transformers:…"``) or configuration; ``None`` if it is neither.
 
         Without `values` its parameters have a shape alone.
         """
+        ...
+
+    def holders(self, model: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+        """Yield every parameter once: its name; what is to be filled, itself, and why if that is not known."""
+        ...
+
+    def fill(self, parameter: Any, values: NDArray[Any]) -> None:  # noqa: ANN401
+        """Write an array into a parameter, rounded to its type, on its device."""
         ...
 
     def weightless(self, make: Callable[[], Any]) -> Any:  # noqa: ANN401

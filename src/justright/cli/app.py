@@ -10,6 +10,7 @@ from justright import __version__
 from justright.cli.check import check
 from justright.cli.compare import compare
 from justright.cli.explain import explain
+from justright.cli.initializers import initializers
 from justright.cli.phase import phase
 from justright.cli.predict import predict
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(check)
 app.command()(compare)
 app.command()(explain)
+app.command()(initializers)
 app.command()(phase)
 app.command()(predict)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -98,7 +99,7 @@ class Axis:
     @property
     def bounds(self) -> tuple[int, ...]:
         """Where strata begin, and where the last one ends."""
-        return tuple(int(bound) for bound in np.cumsum((0, *self.strata)))
+        return tuple(accumulate(self.strata, initial=0))
 
 
 @lru_cache(4096)
@@ -134,6 +135,7 @@ def pair_shares(axes: tuple[Axis, ...]) -> Array:
     return shares
 
 
+@lru_cache(4096)
 def common_strata(first: Axis, second: Axis) -> Axis:
     """Cut two axes of one size at the bounds of both, at most `MOST_STRATA` of them."""
     bounds = sorted({*first.bounds, *second.bounds})

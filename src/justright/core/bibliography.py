@@ -137,6 +137,11 @@ BIBLIOGRAPHY: Mapping[str, Reference] = MappingProxyType(
         "He2016": Reference(
             "He, Zhang, Ren, Sun", "Deep residual learning for image recognition", "CVPR", 2016, "arXiv 1512.03385",
         ),
+        "Hendrycks2016": Reference(
+            "Hendrycks, Gimpel",
+            "Adjusting for dropout variance in batch normalization and weight initialization",
+            "preprint", 2016, "arXiv 1607.02488",
+        ),
         "Hochreiter1991": Reference(
             "Hochreiter",
             "Untersuchungen zu dynamischen neuronalen Netzen",
@@ -148,8 +153,16 @@ BIBLIOGRAPHY: Mapping[str, Reference] = MappingProxyType(
             "LoRA: low-rank adaptation of large language models",
             "ICLR", 2022, "arXiv 2106.09685",
         ),
+        "Johnson1994": Reference(
+            "Johnson, Kotz, Balakrishnan",
+            "Continuous univariate distributions, volume 1", "Wiley", 1994, "ISBN 0-471-58495-9",
+        ),
         "Kingma2015": Reference(
             "Kingma, Ba", "Adam: a method for stochastic optimization", "ICLR", 2015, "arXiv 1412.6980",
+        ),
+        "Klambauer2017": Reference(
+            "Klambauer, Unterthiner, Mayr, Hochreiter",
+            "Self-normalizing neural networks", "NIPS", 2017, "arXiv 1706.02515",
         ),
         "LeCun1998": Reference(
             "LeCun, Bottou, Orr, Müller",

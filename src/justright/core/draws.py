@@ -14,7 +14,8 @@ from itertools import product
 import numpy as np
 
 from justright.core.axes import Array, Axis
-from justright.core.moments import Dims, Moments
+from justright.core.laid import Dims
+from justright.core.moments import Moments
 from justright.core.observed import observed
 
 __all__ = ["draw", "observed_as", "resized", "unreachable"]

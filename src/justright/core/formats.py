@@ -31,6 +31,9 @@ LOST: Final = 0.01
 """Share of a gradient's elements that may vanish: the smallest 1 % hold at most 1 % of its square, so that losing them
 turns it by at most asin(sqrt(0.01)) = 6 degrees."""
 
+NOISE: Final = 2.0**-24
+"""Half a unit in the last place of float32, relative to the largest magnitude: what rounding leaves of a zero."""
+
 
 @dataclass(frozen=True, slots=True)
 class FloatFormat:
@@ -235,7 +238,8 @@ def loss_scale_window(
     format
         The format they are stored in.
     lost
-        Largest share of the nonzero elements of a gradient that may round to zero, from 0 to 1.
+        Largest share of the nonzero elements of a gradient that may round to zero, from 0 to 1. Elements smaller than
+        the rounding of the largest one, as those of a key bias behind a softmax, are noise and do not count.
 
     Examples
     --------
@@ -265,7 +269,8 @@ def _most(statistics: TensorStatistics, format: FloatFormat) -> float:
 
 def _least(statistics: TensorStatistics, format: FloatFormat, lost: float) -> float:
     """Smallest k for which 2**k times the tensor loses at most this share of its nonzero elements."""
-    allowed = lost * _nonzero(statistics)
+    noise = _below(statistics, statistics.absmax * NOISE, closed=False) if math.isfinite(statistics.absmax) else 0.0
+    allowed = noise + lost * (_nonzero(statistics) - noise)
     reached = _quantile(statistics, allowed)
     if reached is None:
         return -math.inf

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from justright.core.axes import Array
 from justright.core.hermite import Expansion
 from justright.core.moments import Moments
+from justright.core.sobol import sobol
 from justright.core.tails import expanded
 
 __all__ = ["DRAWS", "Function", "expectation_of_pairs"]
@@ -136,7 +136,7 @@ def _drawn(function: Function, means: Array, covariances: Array) -> Array:
 @lru_cache(16)
 def _normals(dimensions: int) -> Array:
     """Quasi-random standard normal draws, mirrored and with a sample covariance of exactly one."""
-    points = qmc.Sobol(dimensions, seed=0).random(DRAWS // 2)
+    points = sobol(dimensions, DRAWS // 2)
     half = ndtri(np.clip(points, 1e-12, 1.0 - 1e-12))
     both = np.concatenate((half, -half))
     root = np.linalg.cholesky(both.T @ both / len(both))

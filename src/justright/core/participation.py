@@ -22,7 +22,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.signal import fftconvolve
 
 from justright.core.axes import Array
 
@@ -161,7 +160,9 @@ def _convolved(power: int, tau: Array, spread: float) -> Array:
     offsets = STEP * np.arange(-reach, reach + 1)
     weights = np.exp(-0.5 * (offsets / spread) ** 2)
     wide = STEP * np.arange(round(tau[0] / STEP) - reach, round(tau[-1] / STEP) + reach + 1, dtype=np.float64)
-    return np.asarray(np.maximum(fftconvolve(_kernel(power, wide), weights / weights.sum(), mode="valid"), 0.0))
+    size = 1 << (len(wide) - 1).bit_length()  # what wraps around falls on places that are cut off
+    product = np.fft.rfft(_kernel(power, wide), size) * np.fft.rfft(weights / weights.sum(), size)
+    return np.asarray(np.maximum(np.fft.irfft(product, size)[len(weights) - 1 : len(wide)], 0.0))
 
 
 @lru_cache(1)

@@ -247,7 +247,7 @@ class Critical(_Numbers):
             ("sigma_b", f"{self.sigma_b:.10g}", "standard deviation of biases"),
             ("q*", _short(self.q), "second moment of preactivations"),
             ("chi_q", _short(self.chi_q), "slope of the length map at q*"),
-            ("rate", _short(self.rate), "1 - c approaches rate / depth"),
+            *([] if math.isnan(self.rate) else [("rate", _short(self.rate), "1 - c approaches rate / depth")]),
         ]
 
     def remarks(self) -> tuple[str, ...]:
@@ -256,7 +256,8 @@ class Critical(_Numbers):
 
     def __str__(self) -> str:
         """Return the activation and whether the point is stable on one line."""
-        return f"{self.activation}: critical, {'stable' if self.stable else 'unstable'}"
+        marginal = abs(self.chi_q - 1.0) <= CRITICAL
+        return f"{self.activation}: critical, {'marginal' if marginal else 'stable' if self.stable else 'unstable'}"
 
 
 @dataclass(frozen=True)

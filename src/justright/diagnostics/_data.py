@@ -9,7 +9,7 @@ from justright.core.graph import Node
 from justright.core.vocabulary import Kind
 from justright.diagnostics.base import Case
 
-__all__ = ["FEW", "entries", "inputs", "normalized_after", "placed", "signal_of"]
+__all__ = ["FEW", "UNIT", "entries", "inputs", "normalized_after", "placed", "signal_of"]
 
 FEW = 16
 """Examples below which being all of one kind may be chance: 2**-16 for two kinds that are equally common."""

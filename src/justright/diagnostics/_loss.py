@@ -11,7 +11,8 @@ from justright.core.coverage import Gap
 from justright.core.data import DataRecord
 from justright.core.graph import Graph, Node, Role
 from justright.core.vocabulary import Kind
-from justright.diagnostics._loss_activations import activation_before, axis_of, clip_before
+from justright.diagnostics._loss_activations import activation_before, axis_of
+from justright.diagnostics._loss_clips import clip_before
 from justright.diagnostics.base import Case
 
 __all__ = ["Form", "Reading", "clipped", "readings", "unread"]
@@ -87,7 +88,7 @@ def clipped(case: Case) -> dict[int, Node]:
     """Return the hard edges that make probabilities of what comes to them, by the site before them."""
     unit = (each for each in readings(case) if each.form is Form.PROBABILITIES)
     found = (clip_before(case.graph, each.output, 0.0, 1.0) for each in unit)
-    return {node.operands[0].site: node for node in found if node is not None}
+    return {clip.start: clip.node for clip in found if clip is not None}
 
 
 def unread(case: Case) -> Gap | None:

@@ -9,16 +9,13 @@ from typing import Any, NamedTuple
 from justright.core.graph import Graph, Node
 from justright.core.vocabulary import Kind
 
-__all__ = ["Activation", "activation_before", "axis_of", "bounds", "clip_before", "one_way"]
+__all__ = ["PASSED", "Activation", "activation_before", "axis_of", "bounds", "guards", "one_way"]
 
 PASSED = frozenset({Kind.VIEW, Kind.CAST, Kind.SELECTION})
 """Kinds through which an output comes to the loss with its values as they are."""
 
 NARROWED = frozenset({"clamp", "clamp_min", "clamp_max", "nan_to_num"})
 """Operators that only keep an output away from an edge."""
-
-CLIPS = frozenset({"relu", "relu6", "hardtanh", "threshold", "clamp", "clamp_min", "clamp_max"})
-"""Operators that pass a value as it is up to an edge, and give no gradient at all beyond it."""
 
 EPSILON = 1e-2
 """Largest constant that is added to keep a probability away from zero, rather than to shift it."""
@@ -65,40 +62,12 @@ def activation_before(graph: Graph, site: int) -> Activation | None:
     """Follow views, selections, clamps and an added epsilon back to what made the values; ``None`` for a leaf."""
     guarded = False
     while (node := graph.producer(site)) is not None:
-        guard = _guards(node)
+        guard = guards(node)
         if not guard and node.kind not in PASSED:
             return Activation(node, guarded)
         guarded = guarded or guard
         site = node.operands[0].site
     return None
-
-
-def clip_before(graph: Graph, site: int, low: float, high: float) -> Node | None:
-    """Return the first of the hard edges that an output passes last, in a row.
-
-    Parameters
-    ----------
-    graph
-        A traced graph.
-    site
-        The output.
-    low, high
-        Range in which it is wanted. What keeps within it by itself, as a softmax does, is not clipped by a clamp.
-
-    Returns
-    -------
-    Node
-        Where the row starts; ``None`` if there is no edge, or nothing can come beyond it.
-    """
-    first = None
-    while (node := graph.producer(site)) is not None:
-        clips = node.op in CLIPS and len(node.operands) == 1
-        if not clips and not _guards(node) and node.kind not in PASSED:
-            break
-        first = node if clips else first
-        site = node.operands[0].site
-    least, greatest = (-math.inf, math.inf) if node is None else bounds(node)
-    return None if low <= least and greatest <= high else first
 
 
 def bounds(node: Node) -> tuple[float, float]:
@@ -124,7 +93,8 @@ def one_way(graph: Graph, node: Node) -> bool:
     return node.kind is Kind.SOFTMAX and axis_of(graph, node)[1] == 1
 
 
-def _guards(node: Node) -> bool:
+def guards(node: Node) -> bool:
+    """Say whether an operator only keeps values away from an edge."""
     other = node.attributes.get("other")
     added = node.op == "add" and len(node.operands) == 1 and isinstance(other, float) and abs(other) <= EPSILON
     return added or (node.op in NARROWED and len(node.operands) == 1)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from justright.core.data import DataRecord
 from justright.core.profile import TensorStatistics
 from justright.diagnostics._loss import Form, Reading
 from justright.diagnostics.base import Case
@@ -57,16 +58,15 @@ def start_of(case: Case, reading: Reading) -> Start | None:
     chance = _chance(case, reading)
     loss = case.profile.loss
     gradients = [each.gradient for each in case.profile.parameters if each.trainable and each.gradient is not None]
-    if chance is None or record is None or not math.isfinite(loss):
-        return None
     summed = reading.node.attributes.get("reduction") == SUM
-    elements = max(record.count - record.ignored, 1) if summed else 1
+    if chance is None or not math.isfinite(loss) or (summed and record is None):
+        return None
+    elements = max(record.count - record.ignored, 1) if summed and record is not None else 1
     square = sum(each.count * each.rms**2 for each in gradients)
-    known = record.entropy if record.integer else record.std**2 if reading.form is Form.VALUES else math.nan
     return Start(
         loss / elements,
         chance,
-        known,
+        _known(reading, record),
         polyak=loss * elements / square if square > 0 else math.inf,
         adam=(loss - chance * elements) / (ADAM * _sum_of_magnitudes(gradients)) if square > 0 else math.inf,
         summed=summed,
@@ -82,6 +82,12 @@ def _chance(case: Case, reading: Reading) -> float | None:
     if reading.node.op == "mse_loss" and record is not None and record.std > 0:
         return record.std**2
     return None
+
+
+def _known(reading: Reading, record: DataRecord | None) -> float:
+    if record is None:
+        return math.nan
+    return record.entropy if record.integer else record.std**2 if reading.form is Form.VALUES else math.nan
 
 
 def _sum_of_magnitudes(gradients: Iterable[TensorStatistics]) -> float:

@@ -47,7 +47,7 @@ CONVENTIONAL = (0.0, 1.0, -1.0)
 """Values that a constant target has by design."""
 
 
-@diagnostic("JR802", "constant-data", rank=0)
+@diagnostic("JR802", "constant-data", rank=0, predicts=True)
 def constant_data(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding for inputs that are the same for all examples, and one for a target that never changes."""
     given = inputs(case)

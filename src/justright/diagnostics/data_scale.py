@@ -83,7 +83,7 @@ AWAY = 50.0
 """Mean over standard deviation of targets: a loss of 2,500 times their variance before the first step."""
 
 
-@diagnostic("JR801", "data-scale", rank=0)
+@diagnostic("JR801", "data-scale", rank=0, predicts=True)
 def data_scale(case: Case) -> Iterator[Finding]:
     """Yield a finding for every input and target whose scale keeps the network from learning."""
     told: set[int] = set()

@@ -42,6 +42,7 @@ from collections.abc import Iterator
 
 from justright.core.coverage import Gap
 from justright.core.findings import Evidence, Finding, Severity
+from justright.core.profile import Provenance
 from justright.diagnostics._loss import Form, Reading, readings
 from justright.diagnostics._loss_chance import Start, start_of
 from justright.diagnostics.base import Case, diagnostic
@@ -76,6 +77,7 @@ BELOW = 0.5
     "initial-loss",
     rank=14,
     causes=("JR803", "JR801", "JR306", "JR702", "JR304", "JR305", "JR307", "JR703", "JR102", "JR201", "JR104", "JR401"),
+    predicts=True,
 )
 def initial_loss(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding if the loss starts far from chance."""
@@ -84,12 +86,26 @@ def initial_loss(case: Case) -> Iterator[Finding | Gap]:
         yield Gap("initial loss", "the loss reads several outputs: what guessing costs in each of them is not known")
         return
     start = start_of(case, found[0]) if found else None
-    if start is None:
+    doubt = _doubt(case) if found else ""
+    if doubt:
+        yield Gap("initial loss", doubt)
+    elif start is None:
         yield from [Gap("initial loss", "what guessing costs is not known for this loss")] if found else []
     elif start.ratio > ABOVE:
         yield from _above(case, found[0], start)
     elif start.loss < BELOW * min(start.known, start.chance) and start.known > 0:
         yield _below(case, found[0], start)
+
+
+def _doubt(case: Case) -> str:
+    """Say why a predicted loss cannot be judged; nothing if it can, or was measured."""
+    if case.profile.provenance is Provenance.MEASURED or case.graph.loss is None:
+        return ""
+    record = case.record(case.graph.loss)
+    estimate = record.predicted.forward if record is not None and record.predicted is not None else None
+    if estimate is None:
+        return "the loss was not predicted"
+    return "" if estimate.trusted else f"the predicted loss cannot be relied on: {estimate.why}"
 
 
 def _above(case: Case, reading: Reading, start: Start) -> Iterator[Finding]:

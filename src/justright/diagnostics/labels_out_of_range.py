@@ -45,7 +45,7 @@ from justright.diagnostics.base import Case, diagnostic
 __all__ = ["labels_out_of_range"]
 
 
-@diagnostic("JR803", "labels-out-of-range", rank=0)
+@diagnostic("JR803", "labels-out-of-range", rank=0, predicts=True)
 def labels_out_of_range(case: Case) -> Iterator[Finding]:
     """Yield a finding for every target and index tensor with values that do not exist."""
     for reading in readings(case):

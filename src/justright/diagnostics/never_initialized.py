@@ -66,7 +66,7 @@ FEWEST = 16
 """Values below which nothing is said about how they are spread."""
 
 
-@diagnostic("JR306", "never-initialized", rank=0)
+@diagnostic("JR306", "never-initialized", rank=0, predicts=True)
 def never_initialized(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding for every way in which parameters show that nothing gave them values."""
     given = [record for record in case.profile.parameters if record.trainable]

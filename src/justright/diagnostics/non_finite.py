@@ -13,7 +13,8 @@ One NaN reaches every weight within one step.
 
 Any first producer whose values reach the loss, an output or a weight's gradient is an error; so is a parameter that
 holds such values. What is turned into finite values again stays silent: minus infinity that a softmax turns into zero
-(an attention mask), a division by zero that `torch.where` leaves out, as long as its gradient is finite as well.
+(an attention mask), a division by zero that `torch.where` leaves out, as long as its gradient is finite as well. In a
+prediction, a function that is no number for a part of its input is an error if the loss or an output follows from it.
 
 ## Example
 
@@ -31,11 +32,12 @@ epsilon inside square roots and divisions; a smaller scale where the value overf
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from justright.core.findings import Evidence, Finding, Severity
 from justright.core.graph import Node, Role
-from justright.core.profile import SiteRecord, TensorStatistics
+from justright.core.profile import Provenance, SiteRecord, TensorStatistics
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["non_finite"]
@@ -60,10 +62,15 @@ TRIES = {
     "non-finite",
     rank=13,
     causes=("JR803", "JR801", "JR306", "JR702", "JR304", "JR307", "JR703", "JR102", "JR104"),
+    predicts=True,
 )
 def non_finite(case: Case) -> Iterator[Finding]:
     """Yield a finding for every first producer, forward first; backward only if the forward is clean."""
     bad = _harmful(case)
+    if case.profile.provenance is not Provenance.MEASURED:
+        undefined = [record for record in bad if not _inherited(case, record, {each.name for each in bad})]
+        yield from [_undefined(case, undefined[0], len(bad))] if undefined else []
+        return
     names = {record.name for record in bad}
     first = [record for record in bad if not _inherited(case, record, names)]
     if first:
@@ -79,6 +86,29 @@ def _lost(statistics: TensorStatistics | None) -> bool:
     return statistics is not None and statistics.nonfinite > 0
 
 
+def _undefined(case: Case, record: SiteRecord, total: int) -> Finding:
+    """Say where a prediction meets a function that is no number for a part of what it reads."""
+    node = case.graph.producer(case.graph.by_name[record.name].index)
+    op = node.op if node is not None else record.role
+    return Finding(
+        "JR401",
+        "non-finite",
+        Severity.ERROR,
+        where=case.place(case.graph.by_name[record.name].index),
+        got="no number, for a part of what it reads",
+        expected="finite values",
+        because=f"{op} is not defined for all values that its input takes" + _passed_on(total - 1, "later tensors"),
+        try_=_try(node, record),
+        evidence=(Evidence("tensors that are not finite", float(total), "tensors", 0.0, 0.0),),
+        sites=(record.name,),
+    )
+
+
+def _bad(record: SiteRecord) -> bool:
+    """Say whether a tensor has values that are not finite, or was predicted to: then its moments are no numbers."""
+    return record.forward is not None and (record.forward.nonfinite > 0 or math.isnan(record.forward.rms))
+
+
 def _bad_gradient(record: SiteRecord) -> bool:
     return _lost(record.gradient) and record.role in {Role.ACTIVATION.value, Role.PARAMETER.value}
 
@@ -87,7 +117,7 @@ def _harmful(case: Case) -> list[SiteRecord]:
     """Find records with values that are not finite and that end in the loss or an output, or sit in a parameter."""
     ends = {*case.graph.outputs, *(() if case.graph.loss is None else (case.graph.loss,))}
     harmful: set[int] = set()
-    bad = [record for record in case.profile.sites if _lost(record.forward)]
+    bad = [record for record in case.profile.sites if _bad(record)]
     index = {record.name: case.graph.by_name[record.name].index for record in bad}
     # Later sites first, so that a site's readers are decided before it.
     for record in reversed(bad):

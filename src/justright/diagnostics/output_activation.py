@@ -47,12 +47,13 @@ import math
 from collections.abc import Iterator
 
 from justright.core.coverage import Gap
-from justright.core.edges import EdgeRecord
 from justright.core.findings import Evidence, Finding, Severity
 from justright.core.graph import Node
 from justright.core.vocabulary import Kind
 from justright.diagnostics._loss import Form, Reading, readings, unread
-from justright.diagnostics._loss_activations import activation_before, axis_of, bounds, clip_before, one_way
+from justright.diagnostics._loss_activations import activation_before, axis_of, bounds, one_way
+from justright.diagnostics._output_misfit import line_of, misfit
+from justright.diagnostics._output_probabilities import probabilities
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["output_activation"]
@@ -65,28 +66,14 @@ fast as without]"""
 SHORT = 0.2
 """Part of the targets' variance that an output's range may make necessary: what lies beyond it is no outlier. [ours]"""
 
-CLIPPED = 0.1
-"""Share of the outputs beyond a hard edge. Half of them are wrong, at 16 nats each (probabilities kept from zero by
-1e-7): at 0.09 that alone costs what guessing does, 0.69 nats an output."""
-
-ROUNDED = 2.0**-10
-"""Spacing of float16 above 1: a probability that is larger by as much is a rounded one."""
-
 LOGIT = {Form.SCORES: "softmax", Form.LOGITS: "sigmoid"}
 """What a loss applies to its input by itself."""
-
-IMPROPER = {
-    Form.PROBABILITIES: "the logarithm of what is not positive does not exist, and beyond 1 the loss has no lower end",
-    Form.LOGARITHMS: "the loss is minus the chosen value: without a normalization it has no lower end",
-    None: "the loss is minus the chosen probability itself, whose gradient vanishes where the answer is wrong",
-}
-"""Why an output is not what the loss reads; the last is a softmax without its logarithm."""
 
 RANGES = {(0.0, 1.0): "unit", (-1.0, 1.0): "symmetric", (0.0, math.inf): "positive"}
 """Ranges to which the distances of the targets are known."""
 
 
-@diagnostic("JR702", "output-activation", rank=1)
+@diagnostic("JR702", "output-activation", rank=1, predicts=True)
 def output_activation(case: Case) -> Iterator[Finding | Gap]:
     """Yield a finding for every output that does not fit the loss that reads it."""
     gap = unread(case)
@@ -106,17 +93,17 @@ def output_activation(case: Case) -> Iterator[Finding | Gap]:
         elif reading.form is Form.VALUES and node is not None:
             yield from _missed(case, reading, node)
         elif reading.form in {Form.PROBABILITIES, Form.LOGARITHMS}:
-            yield from [*_improper(case, reading, node)] or _clipped(case, reading)
+            yield from probabilities(case, reading, node)
 
 
 def _single(case: Case, reading: Reading, node: Node) -> Finding:
-    return _finding(
+    return misfit(
         case,
         reading,
         Severity.ERROR,
         got="a softmax over a single unit",
         expected="a softmax over two units or more, or a sigmoid over one",
-        because=f"exp(x) / exp(x) is 1 whatever the network gives, so no gradient comes back ({_line(node)})",
+        because=f"exp(x) / exp(x) is 1 whatever the network gives, so no gradient comes back ({line_of(node)})",
         try_="torch.sigmoid and binary cross-entropy for one unit, or nn.Linear(…, 2) before the softmax",
         evidence=Evidence("elements that the softmax runs over", 1.0, "units", 2.0),
     )
@@ -131,13 +118,13 @@ def _confined(case: Case, reading: Reading, node: Node) -> Iterator[Finding]:
     else:
         floor = max(math.log1p(math.exp(-high)), math.log1p(math.exp(low)))
     if floor > FLOOR * chance:
-        yield _finding(
+        yield misfit(
             case,
             reading,
             Severity.WARNING,
             got=f"{node.op} before a loss that applies a {LOGIT[reading.form]} itself",
             expected="scores that may take any value",
-            because=f"{node.op} ({_line(node)}) confines them to [{low:.3g}, {high:.3g}], so that the loss cannot go "
+            because=f"{node.op} ({line_of(node)}) confines them to [{low:.3g}, {high:.3g}], so that the loss cannot go "
             f"below {floor:.2g} nats, where guessing costs {chance:.2g}, and its gradients are small",
             try_=f"remove the {node.op} from the model: the loss takes the output of the last linear layer",
             evidence=Evidence("lowest loss within reach", floor, "nats", 0.0, FLOOR * chance),
@@ -150,7 +137,7 @@ def _spare(case: Case, reading: Reading, node: Node) -> Finding:
     twice = node.op == "log_softmax"
     record = case.record(node.operands[0].site)
     silent = record is not None and record.units is not None and record.units.dead > 0
-    return _finding(
+    return misfit(
         case,
         reading,
         Severity.WARNING if silent else Severity.NOTE,
@@ -158,7 +145,7 @@ def _spare(case: Case, reading: Reading, node: Node) -> Finding:
         expected="the output of the last linear layer",
         because="a log-softmax of a log-softmax is the same as one: it costs time and changes nothing"
         if twice
-        else f"{node.op} ({_line(node)}) gives no gradient to a class whose score is off, however wrong it is",
+        else f"{node.op} ({line_of(node)}) gives no gradient to a class whose score is off, however wrong it is",
         try_=f"remove the {node.op} from the model",
         evidence=Evidence("operators between the last weights and the loss", 1.0, "operators", 0.0, 0.0),
     )
@@ -173,7 +160,7 @@ def _missed(case: Case, reading: Reading, node: Node) -> Iterator[Finding]:
     floor = record.beyond[name] / record.std**2
     if floor > SHORT:
         low, high = bounds(node)
-        yield _finding(
+        yield misfit(
             case,
             reading,
             Severity.ERROR if floor >= 1.0 else Severity.WARNING,
@@ -181,61 +168,10 @@ def _missed(case: Case, reading: Reading, node: Node) -> Iterator[Finding]:
             f"{record.maximum:.3g}",
             expected="an output that can take the targets' values",
             because=f"the squared error cannot go below {floor:.0%} of the targets' variance, and where the output is "
-            f"pushed against its end, {node.op} ({_line(node)}) gives no gradient",
+            f"pushed against its end, {node.op} ({line_of(node)}) gives no gradient",
             try_=f"remove the {node.op} after the last linear layer, or bring the targets into [{low:.3g}, {high:.3g}]",
             evidence=Evidence("squared error that the range makes necessary", floor, "of the variance", 0.0, SHORT),
         )
-
-
-def _improper(case: Case, reading: Reading, node: Node | None) -> Iterator[Finding]:
-    """Judge what is read as probabilities or as their logarithms."""
-    record = case.record(reading.output)
-    edge = record.edge if record else None
-    wrong = _outside(reading.form, edge) if edge else 0.0
-    made = node.op if node is not None else "a leaf"
-    unit = reading.form is Form.PROBABILITIES
-    if wrong > 0 and edge is not None:
-        yield _finding(
-            case,
-            reading,
-            Severity.WARNING if made == "softmax" else Severity.ERROR,
-            got=f"an output of {made} from {edge.minimum:.3g} to {edge.maximum:.3g}, read as {reading.form.value}",
-            expected="values in [0, 1]" if unit else "values of at most 0",
-            because=IMPROPER[reading.form if made != "softmax" else None],
-            try_="binary_cross_entropy_with_logits on the bare output, or a sigmoid before this loss"
-            if unit
-            else "torch.log_softmax(output, 1) before nll_loss, or cross_entropy in its place",
-            evidence=Evidence("distance outside of the range", wrong, "output units", 0.0, 0.0),
-        )
-
-
-def _clipped(case: Case, reading: Reading) -> Iterator[Finding]:
-    """Judge probabilities that a hard edge made: beyond it there is no gradient, however wrong the answer."""
-    node = clip_before(case.graph, reading.output, 0.0, 1.0) if reading.form is Form.PROBABILITIES else None
-    record = case.record(node.operands[0].site) if node is not None else None
-    if node is None or record is None or record.units is None or record.forward is None:
-        return
-    # Exact zeros are at the edge and not beyond it: masked positions, mostly.
-    share = record.units.share - record.forward.zeros
-    if share > CLIPPED:
-        yield _finding(
-            case,
-            reading,
-            Severity.ERROR if record.units.share == 1 else Severity.WARNING,
-            got=f"probabilities made by {record.units.function}, which cuts off {share:.0%} of them",
-            expected="probabilities from a sigmoid or a softmax, which have a gradient everywhere",
-            because=f"beyond its edge {node.op} ({_line(node)}) gives no gradient at all: an answer that is wrong and "
-            "sure stays so, where a sigmoid's would move it most",
-            try_=f"binary_cross_entropy_with_logits on the input of {node.op}, or a sigmoid in its place",
-            evidence=Evidence("outputs beyond the edge", share, "share of the outputs", 0.0, CLIPPED),
-        )
-
-
-def _outside(form: Form, edge: EdgeRecord) -> float:
-    """How far the output leaves the range that the loss reads; a rounding above it does not count."""
-    high = edge.maximum - (1.0 if form is Form.PROBABILITIES else 0.0)
-    low = -edge.minimum if form is Form.PROBABILITIES else 0.0
-    return max(high if high > ROUNDED else 0.0, low, 0.0)
 
 
 def _transposed(case: Case, reading: Reading) -> Node | None:
@@ -256,7 +192,7 @@ def _over_rows(case: Case, reading: Reading, node: Node) -> bool:
 
 
 def _across(case: Case, reading: Reading, node: Node) -> Finding:
-    return _finding(
+    return misfit(
         case,
         reading,
         Severity.WARNING,
@@ -266,32 +202,3 @@ def _across(case: Case, reading: Reading, node: Node) -> Finding:
         try_="torch.log_softmax(output, dim=1) before nll_loss; no softmax at all before cross_entropy",
         evidence=Evidence("axis that the softmax runs over", 0.0, "(number of the axis)", 1.0, 1.0),
     )
-
-
-def _finding(
-    case: Case,
-    reading: Reading,
-    severity: Severity,
-    *,
-    got: str,
-    expected: str,
-    because: str,
-    try_: str,
-    evidence: Evidence,
-) -> Finding:
-    return Finding(
-        "JR702",
-        "output-activation",
-        severity,
-        where=case.place(reading.output),
-        got=got,
-        expected=expected,
-        because=because,
-        try_=try_,
-        evidence=(evidence,),
-        sites=(case.graph.sites[reading.output].name,),
-    )
-
-
-def _line(node: Node) -> str:
-    return node.source or node.module or node.op

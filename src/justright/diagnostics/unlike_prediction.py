@@ -1,24 +1,35 @@
-"""Signals or weights that are not what the architecture and its initializers say.
+"""Signals, weights or data that are not what the architecture and its initializers say.
 
 ## What it does
 
 Before a network is run, its signals are predicted from its operators and from the initializers of its parameters, each
 with an interval in which 95 % of all networks lie that are built like this. This diagnostic compares the prediction
-with what the run showed, and names the place where they part: a site far outside its interval whose operands are all
-inside theirs. What follows from it is not reported.
+with what the run showed, names the place where they part, and says which of two causes it has:
+
+* **The weights are not what this architecture's initializer says.** A parameter's own RMS is far from what its
+  initializer draws; or an operator makes too much or too little of operands that are all as predicted, so that its
+  weights are not independent of what they read.
+* **The data are far from the assumed.** What parts reads nothing but the batch: values with a few outliers in a
+  function that is no straight line, identifiers that pick unusual rows of a table, a few features that drown the
+  others. Or the batch is another order of magnitude than the standard normal values that a prediction without it
+  assumes, and no normalization takes that away.
+
+What follows from the place that is named is not reported.
 
 ## Why is this bad
 
-The prediction assumes what everybody assumes of a fresh network: weights drawn independently, at the scale that their
-initializer says. Where that is not so, something happened to the weights that the code of the initialization does not
-show (a rescaling, a checkpoint, a copy), or the weights have a structure that adds signals up instead of averaging
-them. Both may be meant: this is a note, and a warning only for a parameter an order of magnitude away from its own
-initializer.
+A prediction assumes what everybody assumes of a fresh network: weights drawn independently, at the scale that their
+initializer says, and data of unit scale. Where that is not so, something happened to the weights that the code of the
+initialization does not show (a rescaling, a checkpoint, a copy), or the batch is not what the initialization was made
+for (a standardization left out, padding, outliers). Either may be meant: this is a note, and a warning only for a
+parameter an order of magnitude away from its own initializer.
 
 ## How it is judged
 
 Only predictions that can be relied on are compared, and only forward. A site is reported if its RMS is further from the
-interval than a factor of 2; a parameter if its RMS is, and the interval of its recorded initializer is known.
+interval than a factor of 2; a parameter if its RMS is, and the interval of its recorded initializer is known. The
+prediction that is compared knows the second moments of the batch, so its scale alone parts nothing; that is judged at
+what the first weights read: a factor of 10 from one, over the values that are not zero.
 
 ## Example
 
@@ -28,100 +39,98 @@ interval than a factor of 2; a parameter if its RMS is, and the interval of its 
 
 ## Fix
 
-Look at the parameter, or at the weights that the operator reads: `justright predict` shows what they should make.
+Look at the parameter, or at the weights that the operator reads: `justright predict` shows what they should make. Where
+the data are named, standardize the batch, or predict with it: `jr.predict(model, batch)` takes its moments.
 
 ## References
 
-[Hanin2018]
+[Hanin2018], [LeCun1998]
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from justright.core.findings import Evidence, Finding, Severity
-from justright.core.graph import Site
-from justright.core.prediction import Estimate
-from justright.core.profile import SiteRecord
-from justright.core.vocabulary import Kind
+from justright.core.profile import TensorStatistics
+from justright.diagnostics._data import entries, normalized_after
+from justright.diagnostics._parted import Blame, Parted, picks
 from justright.diagnostics.base import Case, diagnostic
 
 __all__ = ["unlike_prediction"]
 
-FAR = 2.0
-"""Factor outside the interval from which on chance and small errors of the theory explain nothing. [ours]"""
-
 CLEAR = 10.0
-"""Factor from which on a parameter is no longer a variant of its initializer: an order of magnitude. [ours]"""
+"""Factor from which on a parameter is no longer a variant of its initializer, nor a batch of unit scale: an order of
+magnitude. [ours]"""
 
-HANDING_ON = frozenset({Kind.VIEW, Kind.CAST, Kind.SELECTION, Kind.JOIN, Kind.LOOKUP})
-"""Kinds of operators whose output is larger or smaller because a part of what they read is."""
+WEIGHTS = "the weights are not what this architecture's initializer says"
+DATA = "the data are far from the assumed"
 
 
 @diagnostic("JR105", "unlike-prediction", rank=17, causes=("JR801", "JR304", "JR305", "JR306", "JR401"))
 def unlike_prediction(case: Case) -> Iterator[Finding]:
-    """Yield a finding for the parameters, and one for the signals, where measurement and prediction part."""
-    parted = {site.index: estimate for site in case.graph.sites if (estimate := _parted(case, site)) is not None}
-    parameters = [site for site in parted if case.graph.sites[site].node is None and _initialized(case, site)]
-    if parameters:
-        yield _finding(case, sorted(parameters, key=lambda site: -_factor(case, site)), parted)
-    made = [site for site in parted if _computed(case, site) and not _inherited(case, site)]
-    if made:
-        yield _finding(case, made, parted)
+    """Yield a finding for the parameters, for the signals and for the data, where they are not as predicted."""
+    parted = Parted(case)
+    if parted.parameters:
+        yield _parameters(case, parted, parted.parameters)
+    if made := parted.signals(Blame.WEIGHTS):
+        yield _signals(case, parted, made)
+    if picked := parted.signals(Blame.DATA):
+        yield _shaped(case, parted, picked)
+    yield from _scaled(case)
 
 
-def _parted(case: Case, site: Site) -> Estimate | None:
-    """Return the estimate that a measured site is far from; ``None`` if it is near, or cannot be compared."""
-    record = case.record(site.index)
-    estimate = _estimate(record)
-    return estimate if estimate is not None and _factor(case, site.index) > FAR else None
+def _parameters(case: Case, parted: Parted, sites: tuple[int, ...]) -> Finding:
+    severity = Severity.WARNING if parted.factor(sites[0]) > CLEAR else Severity.NOTE
+    name = case.graph.sites[sites[0]].name
+    initializer = case.graph.parameter_sites[sites[0]].initializer
+    assert initializer is not None
+    line = f" ({initializer.source})" if initializer.source else ""
+    because = f"it was {initializer.name}{line}, and something else has changed the values since"
+    return _finding(
+        case, parted, sites, severity, f"{WEIGHTS}: {because}",
+        f"initialize it again, or leave it if it was loaded: model.get_parameter({name!r})",
+    )  # fmt: skip
 
 
-def _estimate(record: SiteRecord | None) -> Estimate | None:
-    if record is None or record.predicted is None or record.forward is None or record.forward.nonfinite:
-        return None
-    estimate = record.predicted.forward
-    return estimate if estimate is not None and estimate.trusted and estimate.low > 0 else None
+def _signals(case: Case, parted: Parted, sites: tuple[int, ...]) -> Finding:
+    return _finding(
+        case, parted, sites, Severity.NOTE,
+        f"{WEIGHTS}: all that {_operator(case, sites[0])} reads has the size that was predicted, so its operands are "
+        "not independent as fresh weights make them",
+        "compare with justright predict; look at the weights it reads",
+    )  # fmt: skip
 
 
-def _factor(case: Case, site: int) -> float:
-    """Factor by which a site lies outside its interval; 1 within, and where either is zero."""
-    record = case.record(site)
-    estimate = _estimate(record)
-    if record is None or record.forward is None or estimate is None or not record.forward.rms > 0:
-        return 1.0
-    return max(record.forward.rms / estimate.high, estimate.low / record.forward.rms, 1.0)
+def _shaped(case: Case, parted: Parted, sites: tuple[int, ...]) -> Finding:
+    node = case.graph.producer(sites[0])
+    if node is not None and picks(node):
+        because = "its table is as predicted, and the batch picks other rows of it than uniform identifiers would"
+        try_ = "look at the identifiers: how many are padding, and how many differ"
+    else:
+        because = (
+            f"{_operator(case, sites[0])} reads the batch and no learned signal, and its values are not spread as "
+        )
+        because += "the prediction assumes"
+        try_ = "look at the batch for outliers and features of another scale; standardize it feature by feature"
+    return _finding(case, parted, sites, Severity.NOTE, f"{DATA}: {because}", try_)
 
 
-def _initialized(case: Case, site: int) -> bool:
-    parameter = case.graph.parameter_sites.get(site)
-    return parameter is not None and parameter.initializer is not None
-
-
-def _computed(case: Case, site: int) -> bool:
-    """Say whether an operator made new values, and did not hand on some of those that it reads."""
+def _operator(case: Case, site: int) -> str:
     node = case.graph.producer(site)
-    return node is not None and node.kind not in HANDING_ON
+    assert node is not None
+    return node.op
 
 
-def _inherited(case: Case, site: int) -> bool:
-    """Say whether an operand is outside its interval already, or cannot be compared."""
-    node = case.graph.producer(site)
-    reads = [operand.site for operand in node.operands if case.graph.sites[operand.site].floating] if node else []
-    known = [case.record(each) for each in reads]
-    near = [each for each in reads if _estimate(case.record(each)) is not None and _factor(case, each) <= FAR**0.5]
-    silent = [each for each in known if each is not None and each.forward is not None and each.forward.rms == 0]
-    return len(near) + len(silent) < len(reads)
-
-
-def _finding(case: Case, sites: list[int], parted: dict[int, Estimate]) -> Finding:
-    first, estimate = sites[0], parted[sites[0]]
-    record = case.record(first)
+def _finding(
+    case: Case, parted: Parted, sites: tuple[int, ...], severity: Severity, because: str, try_: str
+) -> Finding:
+    first = sites[0]
+    record, estimate = case.record(first), parted.estimate(first)
     assert record is not None
     assert record.forward is not None
-    factor = _factor(case, first)
-    parameter = case.graph.sites[first].node is None
-    severity = Severity.WARNING if parameter and factor > CLEAR else Severity.NOTE
+    assert estimate is not None
     more = f" and {len(sites) - 1} more" if len(sites) > 1 else ""
     return Finding(
         "JR105",
@@ -130,26 +139,44 @@ def _finding(case: Case, sites: list[int], parted: dict[int, Estimate]) -> Findi
         where=case.place(first) + more,
         got=f"RMS {record.forward.rms:.3g}, where {estimate.rms:.3g} was predicted",
         expected=f"an RMS from {estimate.low:.3g} to {estimate.high:.3g}",
-        because=_initializer(case, first) if parameter else _operator(case, first),
-        try_=_try(case, first) if parameter else "compare with justright predict; look at the weights it reads",
+        because=because,
+        try_=try_,
         evidence=(Evidence("RMS", record.forward.rms, "root mean square", estimate.low, estimate.high),),
         sites=tuple(case.graph.sites[site].name for site in sites),
     )
 
 
-def _initializer(case: Case, site: int) -> str:
-    initializer = case.graph.parameter_sites[site].initializer
-    assert initializer is not None
-    line = f" ({initializer.source})" if initializer.source else ""
-    return f"its initializer was {initializer.name}{line}: something else has changed its values since"
+def _scaled(case: Case) -> Iterator[Finding]:
+    """Yield a finding for every input whose scale the first weights get, and which is not about one."""
+    told: set[int] = set()
+    for node, site in entries(case):
+        record = case.record(site)
+        if site in told or record is None or record.forward is None or normalized_after(case, node):
+            continue
+        told.add(site)
+        if max(size := _size(record.forward), 1 / size if size else 1.0) > CLEAR:
+            yield _scale(case, site, size)
 
 
-def _operator(case: Case, site: int) -> str:
-    node = case.graph.producer(site)
-    assert node is not None
-    return f"all that {node.op} reads is as predicted, so its operands are not independent as fresh weights make them"
+def _size(statistics: TensorStatistics) -> float:
+    """RMS of the values that are not zero: a one-hot code is of unit scale; 0 where there are none, or not finite."""
+    kept = 1.0 - statistics.zeros
+    return statistics.rms / math.sqrt(kept) if kept > 0 and math.isfinite(statistics.rms) else 0.0
 
 
-def _try(case: Case, site: int) -> str:
-    name = case.graph.sites[site].name
-    return f"initialize it again, or leave it if it was loaded: model.get_parameter({name!r})"
+def _scale(case: Case, site: int, size: float) -> Finding:
+    names = (case.graph.sites[each].name for each in (case.graph.root(site), site))
+    return Finding(
+        "JR105",
+        "unlike-prediction",
+        Severity.NOTE,
+        where=case.place(site),
+        got=f"values of RMS {size:.3g} at the first weights",
+        expected="about 1: a prediction without the batch assumes standard normal values",
+        because=f"{DATA}: nothing normalizes them on the way, so signals are about {size:.3g} times as large "
+        "as predicted without this batch",
+        try_="x = (x - mean) / std with the statistics of the training set; jr.predict(model, batch) predicts with "
+        "the batch as it is",
+        evidence=(Evidence("RMS of what the first weights read", size, "input units", 1 / CLEAR, CLEAR),),
+        sites=tuple(dict.fromkeys(names)),
+    )

@@ -130,7 +130,10 @@ def _stability(slope: float, q: float) -> Iterator[str]:
     if slope > 1.0 + CRITICAL:
         yield f"unstable: at q = {q:.6g} the length map has the slope {slope:.6g}, so q moves away, up or down"
     elif abs(slope - 1.0) <= CRITICAL:
-        yield "half-stable or marginal: the length map has the slope one as well, so q comes back slowly, if at all"
+        yield (
+            "marginal or half-stable: the length map has the slope one as well, so q comes back slowly, or from one "
+            "side alone, or not at all"
+        )
 
 
 def _rate(activation: Activation, q: float) -> float:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from justright.core.moments import Moments
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, signal
+from justright.core.signals import Signal, signal
+from justright.core.sources import Source
 from justright.ops.rule import Call, Unpredictable
 
 __all__ = ["arrived", "chosen_dims", "gaussian", "made", "summed_to"]

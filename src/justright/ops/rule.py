@@ -16,7 +16,8 @@ from justright.core.axes import Array
 from justright.core.graph import Node
 from justright.core.moments import Moments
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, signal
+from justright.core.signals import Signal, signal
+from justright.core.sources import Source
 from justright.core.stratified import stratified
 from justright.registry import Catalogue
 

@@ -19,7 +19,8 @@ from justright.core.axes import Array
 from justright.core.graph import Graph, Node
 from justright.core.moments import Moments
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, mapped, signal
+from justright.core.signals import Signal, mapped, signal
+from justright.core.sources import Source
 from justright.errors import JustRightError
 from justright.ops.rule import Call, Gradients, Unpredictable
 from justright.propagation.freedom import Places, free_dimensions, is_elementwise

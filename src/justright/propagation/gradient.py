@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from justright.core.moments import Moments
-from justright.core.signals import Signal, Source, plus, signal, times
+from justright.core.signals import Signal, plus, signal, times
+from justright.core.sources import Source
 
 __all__ = ["Gradient"]
 

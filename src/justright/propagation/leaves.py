@@ -7,19 +7,23 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import truncnorm
+from scipy.special import ndtr
 
 from justright.core.graph import NEVER_FILLED, Graph, Initializer, Role
 from justright.core.moments import Moments
 from justright.core.observed import observed
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, signal
+from justright.core.signals import Signal, signal
+from justright.core.sources import Source
 from justright.ops.rule import given
 
 __all__ = ["by_initializer", "by_values", "drawn_sites", "leaf_signals"]
 
-LARGEST: Final = 2**18
-"""Elements beyond which a regular part of the values stands for all: its second moment is right to 0.3 %."""
+LARGEST: Final = 2**16  # sqrt(2 / 2^16) is 0.6 %
+"""Elements beyond which a regular part of the values stands for all: its second moment is right to 0.6 %."""
+
+TABLE: Final = 2**18
+"""Elements beyond which values are no table of places: sinusoids of 512 positions in 512 units are as many."""
 
 ORDERED: Final = 0.5
 """Share of the variance between places above which values are a table: of drawn ones it is one over the rows."""
@@ -64,6 +68,9 @@ def leaf_signals(graph: Graph, arrays: Iterable[tuple[str, Any]], *, assumed: bo
 def by_values(values: Any) -> Signal:  # noqa: ANN401
     """Return the signal of given values; of a large tensor a regular part is looked at."""
     values = np.asarray(values)
+    if _alike(values):
+        number = float(values.flat[0])
+        return signal(Source(Moments.constant(values.shape, number), values.ndim > 1, Provenance.EXACT))
     if _laid_out(values):
         return given(values)
     part = values
@@ -76,9 +83,15 @@ def by_values(values: Any) -> Signal:  # noqa: ANN401
     return signal(Source(moments, True, Provenance.EXACT))  # of these very values
 
 
+def _alike(values: Any) -> bool:  # noqa: ANN401
+    """Say whether values are one finite number."""
+    first = values.flat[0]
+    return bool(first == values.flat[-1] and math.isfinite(first) and np.all(values == first))
+
+
 def _laid_out(values: Any) -> bool:  # noqa: ANN401
     """Say whether values follow from their place along a dimension, as a table does, and were not drawn."""
-    if values.ndim <= 1 or values.size > LARGEST:
+    if values.ndim <= 1 or values.size > TABLE:
         return False
     total = float(np.var(values))
     others = (tuple(each for each in range(values.ndim) if each != dim) for dim in range(values.ndim))
@@ -143,9 +156,22 @@ def _uniform(given: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[float, f
 def _truncated(given: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[float, float]:
     mean, std = _normal(given, shape)
     std = math.sqrt(std)
-    low, high = _number(given, "a", default=-2.0), _number(given, "b", default=2.0)
-    found = truncnorm.stats((low - mean) / std, (high - mean) / std, loc=mean, scale=std, moments="mv")
-    return float(found[0]), float(found[1])
+    low, high = ((_number(given, name, default=bound) - mean) / std for name, bound in (("a", -2.0), ("b", 2.0)))
+    share = float(ndtr(high) - ndtr(low)) if low + high < 0 else float(ndtr(-low) - ndtr(-high))  # of the thinner tails
+    if not share > 0:
+        return math.nan, math.nan
+    shift = (_density(low) - _density(high)) / share  # Johnson, Kotz and Balakrishnan 1994, eq. 13.134
+    slope = (_reach(low) - _reach(high)) / share  # the same, eq. 13.135
+    return mean + std * shift, std**2 * (1.0 + slope - shift**2)
+
+
+def _density(z: float) -> float:
+    return math.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi)
+
+
+def _reach(z: float) -> float:
+    """Return z times the density, which is zero at infinity."""
+    return z * _density(z) if math.isfinite(z) else 0.0
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:

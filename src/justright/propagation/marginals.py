@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
 
 from justright.core.axes import Array, element_shares
 from justright.core.moments import Moments, align
 from justright.core.profile import TensorStatistics
-from justright.core.signals import Signal, Source, cross
+from justright.core.signals import Signal
+from justright.core.sobol import sobol
+from justright.core.sources import Source, cross
 
 __all__ = ["Marginals", "Shape"]
 
@@ -371,6 +372,6 @@ _DRAWN: dict[int, Array] = {}
 
 def _draws(count: int) -> tuple[Array, Array]:
     if count not in _DRAWN:
-        points = ndtri(np.clip(qmc.Sobol(count, seed=0).random(DRAWS), 1e-9, 1 - 1e-9))
+        points = ndtri(np.clip(sobol(count, DRAWS), 1e-9, 1 - 1e-9))
         _DRAWN[count] = (points - points.mean(axis=0)) / points.std(axis=0)
     return _DRAWN[count], np.full(DRAWS, 1.0 / DRAWS)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from justright.core.axes import Array
 from justright.core.draws import draw
 from justright.core.graph import Graph
-from justright.core.signals import Signal, Source
+from justright.core.signals import Signal
+from justright.core.sources import Source
 from justright.ops.rule import Call, Unpredictable
 from justright.propagation.thinning import Thinned, taken, thinned
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from justright.core.moments import Moments
 from justright.core.recent import Recent
-from justright.core.signals import Signal, Source, mapped, plus, scaled, shifted, signal, times
+from justright.core.signals import Signal, mapped, plus, scaled, shifted, signal, times
+from justright.core.sources import Source
 from justright.ops.base import OPERATORS
 from justright.ops.rule import Call, Unpredictable, given
 from justright.propagation.leaves import by_values

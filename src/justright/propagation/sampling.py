@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from justright.core.axes import Array, Axis
 from justright.core.draws import draw, observed_as
-from justright.core.moments import Dims, Moments
+from justright.core.laid import Dims
+from justright.core.moments import Moments
 from justright.ops.rule import Call, Unpredictable
 from justright.propagation.freedom import Places
 from justright.propagation.thinning import Thinned, thinned, thinned_axes

@@ -18,6 +18,7 @@ from justright.ops.rule import RULES, Call, Gradients, Rule, Sloped, Unpredictab
 from justright.propagation import pointwise
 from justright.propagation.fallback import Fallback
 from justright.propagation.gradient import Gradient
+from justright.propagation.interior import interior
 from justright.propagation.loops import Loop, Loops
 from justright.propagation.undefined import undefined
 
@@ -52,6 +53,7 @@ class _Means:
     without: frozenset[str]
     fallback: Fallback | None
     loops: Loops | None
+    inside: frozenset[int] = frozenset()
 
     def loop(self, node: Node) -> Loop | None:
         """Return the loop that a node belongs to, if any."""
@@ -101,7 +103,8 @@ def sweep(
     backward
         Whether to predict gradients.
     """
-    found, means = Sweep(dict(leaves)), _Means(known, without, fallback, loops)
+    found = Sweep(dict(leaves))
+    means = _Means(known, without, fallback, loops, interior(graph) if backward else frozenset())
     for node in graph.nodes:
         loop = means.loop(node)
         if loop is None:
@@ -250,11 +253,20 @@ def _back_around(graph: Graph, loop: Loop, found: Sweep, gradients: dict[int, Gr
 def _passed(
     graph: Graph, node: Node, call: Call, found: Sweep, arrived: Sequence[Gradient | None], means: _Means
 ) -> list[tuple[int, Gradient]]:
-    wanted = [graph.sites[each.site].differentiable for each in node.operands]
+    wanted = [graph.sites[each.site].differentiable or each.site in means.inside for each in node.operands]
     if not any(wanted):
-        if any(graph.sites[site].differentiable for site in node.outputs):
-            raise Unpredictable("a backward of the program's own, which the graph does not show")
         return []
+    passed = _derived(node, call, found, arrived, means, wanted)
+    crosses = means.inside.intersection((*node.outputs, *(each.site for each in node.operands)))
+    if crosses and any(each.moments.rms == 0.0 for _, each in passed):
+        raise Unpredictable("a backward of the program's own, for the derivative of what it computes is zero")
+    return passed
+
+
+def _derived(
+    node: Node, call: Call, found: Sweep, arrived: Sequence[Gradient | None], means: _Means, wanted: Sequence[bool]
+) -> list[tuple[int, Gradient]]:
+    """Send a gradient through one operator: by its rule, by its slope, or by samples."""
     moments = [None if each is None else each.moments for each in arrived]
     try:
         rule = means.rule(node)

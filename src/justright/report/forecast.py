@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,6 +62,8 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _fit(fit: FormatFit) -> str:
+    if fit.free == -math.inf:
+        return "not judged: a tensor is not finite"
     if not fit.over.sites and not fit.under.sites:
         return f"fits, with {fit.free:.1f} binades free at {fit.free_site or 'every tensor'}"
     told = []

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from justright.core.formats import LOST
+from justright.report.foreseen import agreement, forecast_view
 from justright.report.optional import optional
 from justright.report.plots.heatmap import heatmap
 from justright.report.plots.profile import figure, in_execution_order
@@ -61,7 +62,8 @@ def page(report: Report) -> str:
     """
     records = in_execution_order(report)
     positions = {record.name: index for index, record in enumerate(records)}
-    scales = loss_scales(report)
+    fits, scales = format_fits(records), loss_scales(report)
+    forecast = report.forecast and forecast_view(report, report.forecast, fits, scales)
     return rendered(
         "report.html.j2",
         SCRIPTS,
@@ -73,10 +75,13 @@ def page(report: Report) -> str:
         sentence=sentence(report),
         cards=[_card(finding, positions) for finding in report.findings],
         picture=Markup(depth_svg(report)),
-        fits=format_fits(records),
+        fits=fits,
         scales=scales,
         windows=Markup(windows_svg([(each.format.name, each.window) for each in scales])),
         lost=LOST,
+        forecast=forecast,
+        growth=[Markup(each) for each in forecast.pictures] if forecast else [],
+        agreement=None if forecast else agreement(records),
     )
 
 

@@ -21,6 +21,7 @@ from justright.adapters.torch.gradients import gradients, opening
 from justright.adapters.torch.guard import Guard, Guarding
 from justright.adapters.torch.initializers import recording_initializers
 from justright.adapters.torch.job import batch_tensors, own_tensors, prepare
+from justright.adapters.torch.layouts import Holder, fill, holders
 from justright.adapters.torch.losses import PROBE, floating_outputs
 from justright.adapters.torch.optimizers import plan_of, usual_plan
 from justright.adapters.torch.place import ModuleStack, line_of_traceback
@@ -33,8 +34,8 @@ from justright.adapters.torch.twins import twins
 from justright.adapters.torch.watcher import Left, Watcher
 from justright.adapters.torch.weightless import weightless
 from justright.core.graph import Graph, Initializer, Node, Parameter, Role
-from justright.core.layout import weight_layout
 from justright.core.step import StepRecord
+from justright.core.uses import weight_layout
 from justright.errors import ForwardError, JustRightError, LossError, TraceError
 from justright.statistics.rows import identical_rows
 
@@ -76,8 +77,8 @@ class TorchAdapter:
         """Record initializers while a model is built."""
         return recording_initializers()
 
-    def load(self, source: str, *, values: bool = True) -> Target | None:
-        """Build a model from a library source."""
+    def load(self, source: Any, *, values: bool = True) -> Target | None:  # noqa: ANN401
+        """Build a model from a library source, or from a library's configuration."""
         from justright.adapters.torch.libraries import load
 
         return load(source, values=values)
@@ -85,6 +86,14 @@ class TorchAdapter:
     def weightless(self, make: Callable[[], Any]) -> Any:  # noqa: ANN401
         """Build a model whose parameters have a shape alone."""
         return weightless(make)
+
+    def holders(self, model: Any) -> Iterator[tuple[str, Holder]]:  # noqa: ANN401
+        """Yield every parameter with its layout."""
+        return holders(model)
+
+    def fill(self, parameter: Any, values: np.ndarray) -> None:  # noqa: ANN401
+        """Write values into a parameter."""
+        fill(parameter, values)
 
     def trace(self, job: Job) -> Graph:
         """Make the graph from shapes: weights and signals are never read."""
@@ -291,5 +300,6 @@ def _look_at_parameters(
         layout = layouts.get(name)
         if layout is not None:
             values, slopes = host_array(parameter), host_array(found[name])
-            seen.identical[name] = (values.shape[layout.outputs], identical_rows(values, slopes, layout.outputs))
+            (units,) = layout.outputs
+            seen.identical[name] = (values.shape[units], identical_rows(values, slopes, units))
     seen.same = twins(parameters, seen.parameters)

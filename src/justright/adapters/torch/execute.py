@@ -165,17 +165,17 @@ def _needs_data(what: str) -> DataDependentError:
         f"{what} that depends on weights or on the input's values",
         where=user_line(),
         expected="control flow that follows from shapes",
-        try_="give a real batch: the structure is then recorded from one real forward",
+        try_="give a model with values and a real batch: the structure is then recorded from one real forward",
     )
 
 
 def _unshaped(native: str, error: NotImplementedError) -> TraceError:
     said = f"{native} {error}"  # a call with a mask says that it is made of nonzero
     if any(word in said for word in ("data-dependent", "nonzero", "unique", "masked_select")):
-        return _needs_data(f"{native}, whose output shape is")
+        return _needs_data(f"an output shape ({native})")
     return TraceError(
         f"operator {native}, which has no shape rule (no kernel for the meta device)",
         where=user_line(),
         expected="operators whose output shape follows from input shapes",
-        try_="give a real batch: the structure is then recorded from one real forward",
+        try_="give a model with values and a real batch: the structure is then recorded from one real forward",
     )

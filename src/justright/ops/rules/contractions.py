@@ -11,7 +11,8 @@ import numpy as np
 from justright.core.contraction import contract
 from justright.core.moments import Moments, align
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, plus, scaled, signal
+from justright.core.signals import Signal, plus, scaled, signal
+from justright.core.sources import Source
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
 
 __all__: list[str] = []

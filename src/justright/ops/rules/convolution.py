@@ -17,7 +17,8 @@ import numpy as np
 from justright.core.contraction import contract
 from justright.core.links import Links, linked, windows
 from justright.core.moments import Moments
-from justright.core.signals import Signal, Source, plus, signal, viewed
+from justright.core.signals import Signal, plus, signal, viewed
+from justright.core.sources import Source
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
 
 __all__: list[str] = []

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from justright.core.contraction import contract
 from justright.core.moments import Moments
-from justright.core.signals import Signal, Source, plus, scaled, signal
+from justright.core.signals import Signal, plus, scaled, signal
+from justright.core.sources import Source
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
 
 __all__: list[str] = []

@@ -15,7 +15,8 @@ import numpy as np
 from justright.core.axes import Array
 from justright.core.moments import Moments
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, mapped, plus, scaled, signal
+from justright.core.signals import Signal, mapped, plus, scaled, signal
+from justright.core.sources import Source
 from justright.ops.rule import Call, Gradients, Sloped, Unpredictable, rule
 
 __all__: list[str] = []

@@ -9,7 +9,8 @@ import numpy as np
 
 from justright.core.moments import Moments
 from justright.core.normalized import Normalization
-from justright.core.signals import Signal, Source, mapped, plus, scaled, shifted, signal, times, viewed
+from justright.core.signals import Signal, mapped, plus, scaled, shifted, signal, times, viewed
+from justright.core.sources import Source
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
 
 __all__: list[str] = []

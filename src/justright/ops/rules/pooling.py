@@ -14,7 +14,8 @@ from justright.core.links import Links, linked
 from justright.core.maxima import chosen, common, maximum
 from justright.core.moments import Moments, align
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, mapped, signal
+from justright.core.signals import Signal, mapped, signal
+from justright.core.sources import Source
 from justright.ops.rule import Call, Gradients, Sloped, Unpredictable, rule
 
 __all__: list[str] = []

@@ -11,7 +11,8 @@ from scipy.special import ndtr, ndtri
 
 from justright.core.moments import Moments
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, mapped, scaled, shifted, signal, times, viewed
+from justright.core.signals import Signal, mapped, scaled, shifted, signal, times, viewed
+from justright.core.sources import Source
 from justright.ops.made import arrived
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
 

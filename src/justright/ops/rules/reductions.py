@@ -152,8 +152,9 @@ def _norm_back(call: Call, results: Sequence[Signal | None], gradients: Sequence
     if _order(call) == 1.0:
         sign = mapped("sign", np.sign, x, kinks=(0.0,)).moments
         return {"input": _spread(gradient, call).times(sign)}
-    inverse = mapped("one over", lambda u: 1.0 / u, _rooted(results)).moments
-    return {"input": _spread(gradient.times(inverse), call).times(x.moments)}
+    length = _rooted(results).moments.rms
+    direction = x.moments.scaled(1.0 / length if length else 0.0)  # of length one, however few terms there are
+    return {"input": _spread(gradient, call).times(direction)}
 
 
 rule("norm", _norm, _norm_back)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from justright.core.grids import interpolation
 from justright.core.links import Links, linked, unlinked, windows
 from justright.core.moments import Moments
-from justright.core.signals import Signal, Source, signal, viewed
+from justright.core.signals import Signal, signal, viewed
+from justright.core.sources import Source
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
 
 __all__: list[str] = []

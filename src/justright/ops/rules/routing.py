@@ -16,7 +16,8 @@ from justright.core.axes import Array, Axis
 from justright.core.moments import Moments, align
 from justright.core.participation import participation
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, signal
+from justright.core.signals import Signal, signal
+from justright.core.sources import Source
 from justright.ops.rows import Rows, rows_of
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
 

@@ -15,7 +15,8 @@ import numpy as np
 from justright.core.axes import Array
 from justright.core.moments import Moments, align
 from justright.core.profile import Provenance
-from justright.core.signals import Signal, Source, signal
+from justright.core.signals import Signal, signal
+from justright.core.sources import Source
 from justright.ops.rows import Rows, normalized, rows_of
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
 

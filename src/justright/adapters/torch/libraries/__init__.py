@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import replace
+from typing import Any
 
 from justright.adapters.base import Target
 from justright.adapters.torch.libraries.options import split_options
@@ -18,21 +20,22 @@ LOADERS = {
 """Prefix of a source, which is the library's package, to the module that builds its models."""
 
 
-def load(source: str, *, values: bool = True) -> Target | None:
+def load(source: Any, *, values: bool = True) -> Target | None:  # noqa: ANN401
     """Build a model, and a batch for it, from a library source.
 
     Parameters
     ----------
     source
-        ``"timm:NAME"``, or ``"transformers:"`` with a model class, a configuration class, a model type or the path of
-        a ``config.json``; options of the model follow after a question mark: ``"transformers:gpt2?n_layer=4"``.
+        A configuration object of transformers; or ``"timm:NAME"``; or ``"transformers:"`` with a model class, a
+        configuration class, a model type or the path of a ``config.json``. Options of the model follow after a
+        question mark: ``"transformers:gpt2?n_layer=4"``.
     values
         Whether its parameters have values, and not a shape alone.
 
     Returns
     -------
     Target or None
-        ``None`` if the source does not start with the name of a library.
+        ``None`` if the source is neither, and does not start with the name of a library.
 
     Raises
     ------
@@ -48,6 +51,8 @@ def load(source: str, *, values: bool = True) -> Target | None:
     >>> load("net.py:make") is None
     True
     """
+    if not isinstance(source, str):
+        return _configured(source, values=values)
     library, colon, rest = source.partition(":")
     if not colon or library not in LOADERS:
         return None
@@ -62,3 +67,13 @@ def load(source: str, *, values: bool = True) -> Target | None:
             f"no package {missing!r}", where=source, expected=f"{missing} installed", try_=hint
         ) from error
     return replace(target, title=source)
+
+
+def _configured(config: Any, *, values: bool) -> Target | None:  # noqa: ANN401
+    """Build a model from a configuration; whoever has one has imported its library."""
+    if "transformers" not in sys.modules:
+        return None
+    from justright.adapters.torch.libraries.transformers_models import configured
+
+    target = configured(config, values=values)
+    return None if target is None else replace(target, title=type(config).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from justright.adapters.torch.libraries.options import check_known, near, typed
 from justright.adapters.torch.libraries.transformers_inputs import batch_for
 from justright.errors import JustRightError, ModelError
 
-__all__ = ["load"]
+__all__ = ["configured", "load"]
 
 TASKS = (
     "MASKED_LM",
@@ -56,7 +57,19 @@ def load(name: str, options: Mapping[str, str], *, values: bool = True) -> Targe
     """
     where = f"transformers:{name}"
     config_class, given, model_class = _resolve(name, where)
-    config = _configured(config_class, given, options, where)
+    return _built(_configured(config_class, given, options, where), model_class, where, values=values)
+
+
+def configured(config: Any, *, values: bool = True) -> Target | None:  # noqa: ANN401
+    """Build a model of transformers from a configuration object; ``None`` if it is none."""
+    import transformers
+
+    if not isinstance(config, transformers.PreTrainedConfig):
+        return None
+    return _built(copy.deepcopy(config), None, type(config).__name__, values=values)
+
+
+def _built(config: Any, model_class: Any, where: str, *, values: bool) -> Target:  # noqa: ANN401
     chosen = model_class or _best_class(config, where)
     model = build(lambda: chosen(config), where, values=values)
     notes = [f"{chosen.__name__} was built from {type(config).__name__}"] if model_class is None else []

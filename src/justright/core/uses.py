@@ -1,0 +1,87 @@
+"""The layout of a weight, read from how the traced graph uses it."""
+
+from __future__ import annotations
+
+from justright.core.graph import Graph, Node, Parameter, ParameterUse
+from justright.core.layout import WeightLayout
+
+__all__ = ["weight_layout"]
+
+
+def weight_layout(graph: Graph, parameter: Parameter) -> WeightLayout | None:
+    """Read the layout of a parameter from its uses.
+
+    Returns
+    -------
+    WeightLayout or None
+        ``None`` when no use is a contraction this function can read, or when two uses disagree (a matrix tied as
+        embedding and output head has two layouts); nothing is guessed.
+    """
+    readings = {_from_use(graph, parameter, use) for use in parameter.uses}
+    readings.discard(None)
+    return readings.pop() if len(readings) == 1 else None
+
+
+def _from_use(graph: Graph, parameter: Parameter, use: ParameterUse) -> WeightLayout | None:
+    node = graph.nodes[use.node]
+    axes = _stored_axes(graph, parameter, node, use.operand)
+    seen = _seen_axes(node, use.operand)
+    if axes is None or seen is None or max(seen) >= len(axes):
+        return None
+    outputs, inputs = axes[seen[0]], axes[seen[1]]
+    shape = graph.sites[parameter.site].shape
+    spatial = tuple(axis for axis in axes[2:] if axis not in {outputs, inputs})
+    steps = node.attributes.get("stride", ()) if spatial else ()
+    stride = tuple(int(step) for step in (steps if isinstance(steps, list | tuple) else (steps,) * len(spatial)))
+    return WeightLayout(
+        shape,
+        (outputs,),
+        (inputs,),
+        spatial,
+        groups=int(node.attributes.get("groups", 1)),
+        stride=() if all(step == 1 for step in stride) else stride * (len(spatial) // len(stride)),
+        transposed=node.op == "transposed_convolution",
+    )
+
+
+def _seen_axes(node: Node, operand: str) -> tuple[int, int] | None:
+    """Output and input axis of the operand as the operator sees it."""
+    if node.op in {"matmul", "linear"}:
+        return {"mat2": (1, 0), "weight": (0, 1), "mat1": (0, 1), "self": (0, 1), "input": (0, 1)}.get(operand)
+    if operand == "weight":
+        return {"convolution": (0, 1), "transposed_convolution": (1, 0)}.get(node.op)
+    return None
+
+
+def _stored_axes(graph: Graph, parameter: Parameter, node: Node, operand: str) -> tuple[int, ...] | None:
+    """For each axis that the operator sees, the axis of the parameter it is; ``None`` past a reshape."""
+    site = node.operand(operand)
+    chain: list[Node] = []
+    while site is not None and site != parameter.site:
+        producer = graph.producer(site)
+        if producer is None:
+            return None
+        chain.append(producer)
+        site = producer.operands[0].site
+    axes: tuple[int, ...] = tuple(range(len(graph.sites[parameter.site].shape)))
+    for view in reversed(chain):
+        moved = _moved(view, axes)
+        if moved is None:
+            return None
+        axes = moved
+    return axes
+
+
+def _moved(view: Node, axes: tuple[int, ...]) -> tuple[int, ...] | None:
+    if view.op in {"clone", "detach", "alias", "cast"}:
+        return axes
+    if view.op == "permute":
+        order = [int(axis) for axis in view.attributes["dims"]]
+        return tuple(axes[axis] for axis in order)
+    if view.op == "transpose":
+        first = int(view.attributes.get("dim0", 0))
+        second = int(view.attributes.get("dim1", 1))
+        swapped = list(axes)
+        swapped[first], swapped[second] = swapped[second], swapped[first]
+        return tuple(swapped)
+    return None

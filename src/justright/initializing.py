@@ -1,0 +1,202 @@
+"""Initializing a network: every parameter by a named scheme, the same numbers wherever they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from justright.adapters.base import adapter_of
+from justright.core.layout import Kind
+from justright.core.streams import Stream
+from justright.errors import InputError, ModelError
+from justright.initializers.base import Initializer
+from justright.initializers.parsing import scheme as parsed
+from justright.initializers.target import SchemeError, Target
+
+__all__ = ["Filled", "Initialized", "initialize"]
+
+Scheme = str | Initializer
+
+PLAIN: Mapping[Kind, str] = {Kind.SHIFT: "zeros", Kind.SCALE: "ones"}
+"""What biases and gains get where a scheme is for weights: the identity of what they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What became of one parameter.
+
+    Parameters
+    ----------
+    name
+        Of the parameter.
+    shape
+        As stored.
+    scheme
+        What it was filled by; empty where it was left as it was.
+    std
+        Standard deviation that the scheme declares.
+    left
+        Why it was left.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    scheme: str = ""
+    std: float = 0.0
+    left: str = ""
+
+
+@dataclass(frozen=True)
+class Initialized:
+    """What became of every parameter of a model.
+
+    Parameters
+    ----------
+    rows
+        One a parameter; a tied one is there once.
+    seed
+        Of the random numbers.
+    """
+
+    rows: tuple[Filled, ...]
+    seed: int
+
+    @property
+    def left(self) -> Mapping[str, str]:
+        """Parameters that were left as they were, with the reasons."""
+        return {row.name: row.left for row in self.rows if row.left}
+
+    def __str__(self) -> str:
+        """Return a line for every parameter."""
+        width = max((len(row.name) for row in self.rows), default=0)
+        return "\n".join(
+            f"{row.name:<{width}}  " + (f"left: {row.left}" if row.left else f"{row.scheme}  (std {row.std:.4g})")
+            for row in self.rows
+        )
+
+
+def initialize(
+    model: Any,  # noqa: ANN401
+    scheme: Scheme | Mapping[str, Scheme],
+    *,
+    seed: int = 0,
+    exclude: Iterable[str] = (),
+) -> Initialized:
+    """Set every parameter of a model by a scheme of the catalogue, in place.
+
+    The numbers depend on the seed, the name of the parameter and the place of an element in it, and on nothing else:
+    they are the same on every device, in every order and in every framework. Nothing is written before all is checked.
+
+    Parameters
+    ----------
+    model
+        A `torch.nn.Module`. A tied parameter is set once; one without ``requires_grad`` is left.
+    scheme
+        Name of a scheme, as ``"he_normal"`` or ``"truncated_normal(std=0.02)"`` (``justright initializers`` lists
+        them), or an initializer; or a mapping from patterns of parameter names (``"*.mlp.*"``) to these, of which the
+        first that matches counts. Where a scheme is for weights, biases become zero and gains of normalizations one.
+    seed
+        Of the random numbers.
+    exclude
+        Patterns of names of parameters to leave as they are.
+
+    Returns
+    -------
+    Initialized
+        What became of every parameter, and of those left alone why.
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue has no such scheme; the message suggests near ones.
+    SchemeError
+        If a scheme cannot serve a parameter that it was named for.
+    InputError
+        If a pattern matches no parameter.
+    ModelError
+        If the model is none that is known, or a parameter has no values.
+
+    Examples
+    --------
+    >>> import torch, justright as jr
+    >>> model = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
+    >>> print(jr.initialize(model, {"2.*": "zeros", "*": "he_normal"}, seed=1))
+    0.weight  he_normal  (std 0.1768)
+    0.bias    zeros  (std 0)
+    2.weight  zeros  (std 0)
+    2.bias    zeros  (std 0)
+    """
+    rules = {pattern: parsed(each) for pattern, each in _mapping(scheme).items()}
+    adapter = adapter_of(model)
+    jobs = list(_jobs(adapter.holders(model), rules, tuple(exclude)))
+    patterns = [*(scheme if isinstance(scheme, Mapping) else ()), *exclude]
+    _check_patterns(patterns, [job.row.name for job in jobs])
+    for job in jobs:
+        if job.target is not None and job.made is not None:
+            adapter.fill(job.parameter, job.made.sample(job.target, Stream.of(seed, job.target.name)))
+    return Initialized(tuple(job.row for job in jobs), seed)
+
+
+def _mapping(scheme: Scheme | Mapping[str, Scheme]) -> Mapping[str, Scheme]:
+    return scheme if isinstance(scheme, Mapping) else {"*": scheme}
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A parameter, and what it is to be filled by if it is."""
+
+    row: Filled
+    parameter: Any
+    made: Initializer | None = None
+    target: Target | None = None
+
+
+def _jobs(
+    found: Iterable[tuple[str, Any]], rules: Mapping[str, Initializer], exclude: tuple[str, ...]
+) -> Iterator[_Job]:
+    for name, (target, parameter, unknown) in found:
+        row = Filled(name, tuple(parameter.shape))
+        rule = next((each for pattern, each in rules.items() if fnmatchcase(name, pattern)), None)
+        left = _left(name, parameter, rule, exclude) or unknown
+        if left or rule is None:
+            yield _Job(replace(row, left=left), parameter)
+            continue
+        made, std = _serving(rule, target, named=name in rules)
+        yield _Job(replace(row, scheme=str(made), std=std), parameter, made, target)
+
+
+def _left(name: str, parameter: Any, rule: Initializer | None, exclude: tuple[str, ...]) -> str:  # noqa: ANN401
+    """Say why a parameter is left as it is; empty if it is not."""
+    if any(fnmatchcase(name, pattern) for pattern in exclude):
+        return "excluded"
+    if rule is None:
+        return "no pattern matches it"
+    if not parameter.requires_grad:
+        return "frozen"
+    if parameter.is_meta:
+        raise ModelError("a parameter without values", where=name, expected="a model that is not on the meta device")
+    return ""
+
+
+def _serving(rule: Initializer, target: Target, *, named: bool) -> tuple[Initializer, float]:
+    """Return the scheme that fills a target: the one named, or what is usual where that is for weights."""
+    assert rule is not None
+    try:
+        return rule, rule.declared(target).std
+    except SchemeError:
+        plain = PLAIN.get(target.layout.kind)
+        if plain is None or named:
+            raise
+        made = parsed(plain)
+        return made, made.declared(target).std
+
+
+def _check_patterns(patterns: Iterable[str], names: list[str]) -> None:
+    unmatched = [each for each in patterns if not any(fnmatchcase(name, each) for name in names)]
+    if unmatched:
+        raise InputError(
+            f"{', '.join(map(repr, unmatched))}, which matches no parameter", where="pattern",
+            expected=f"a pattern of names such as {names[0] if names else '0.weight'!r}", try_='"*"',
+        )  # fmt: skip
