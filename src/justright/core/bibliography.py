@@ -204,6 +204,13 @@ BIBLIOGRAPHY: Mapping[str, Reference] = MappingProxyType(
         "Press2017": Reference(
             "Press, Wolf", "Using the output embedding to improve language models", "EACL", 2017, "arXiv 1608.05859",
         ),
+        "Radford2019": Reference(
+            "Radford, Wu, Child, Luan, Amodei et al.",
+            "Language models are unsupervised multitask learners",
+            "OpenAI",
+            2019,
+            "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
+        ),
         "Schoenholz2017": Reference(
             "Schoenholz, Gilmer, Ganguli, Sohl-Dickstein",
             "Deep information propagation", "ICLR", 2017, "arXiv 1611.01232",

@@ -83,14 +83,17 @@ class _Tally:
 
     @property
     def error(self) -> float:
-        """Median over sites of the relative standard error of the RMS: half that of the second moment."""
+        """Relative standard error of the RMS over sites: the median, or a fifth of the 95th percentile if that is more.
+
+        It is half that of the second moment. Of a prediction's errors the 95th percentile may be five times the median.
+        """
         plain = [[second for _, second in found] for found in self.plain.values()]
         full = [[each.second_moment for each in found] for found in self.full.values()]
         seconds = np.asarray(plain + full).reshape(-1, self.draws)
         level = seconds.mean(axis=1)
         varied = seconds[level > 0.0] / level[level > 0.0, None]
         errors = varied.std(axis=1, ddof=1) / (2.0 * math.sqrt(self.draws))
-        return float(np.median(errors)) if errors.size else 0.0
+        return float(max(np.median(errors), np.quantile(errors, 0.95) / 5.0)) if errors.size else 0.0
 
 
 @dataclass(frozen=True)
