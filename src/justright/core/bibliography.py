@@ -11,36 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from justright.core.references import INITIALIZATION, Reference
 
 __all__ = ["BIBLIOGRAPHY", "Reference", "cited"]
 
 CITATION = re.compile(r"\[([A-Z][A-Za-z]+(?:19|20)\d\d[a-z]?)\]")
 """How a docstring cites: a name and a year in square brackets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """One work.
-
-    Parameters
-    ----------
-    authors, title, venue, year
-        As printed; of more than six authors the first five.
-    link
-        ``"arXiv 1502.01852"``, ``"doi 10.1109/..."`` or ``"ISBN ..."``.
-    """
-
-    authors: str
-    title: str
-    venue: str
-    year: int
-    link: str
-
-    def __str__(self) -> str:
-        """Return the citation on one line."""
-        return f"{self.authors}: {self.title}. {self.venue} {self.year}. {self.link}"
 
 
 def cited(text: str) -> frozenset[str]:
@@ -245,6 +223,7 @@ BIBLIOGRAPHY: Mapping[str, Reference] = MappingProxyType(
             "Zhang, Dauphin, Ma",
             "Fixup initialization: residual learning without normalization", "ICLR", 2019, "arXiv 1901.09321",
         ),
+        **INITIALIZATION,
     }
 )  # fmt: skip
 """Works by key; a key keeps the year under which the work first became known."""
