@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 LINKS = $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 FIND_LINKS = $(addprefix --find-links ,$(LINKS))
 
-.PHONY: help setup demo test test-slow lint bench docs
+.PHONY: help setup demo deep test test-slow lint bench docs
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +23,9 @@ setup: $(READY) ## make the virtual environment, with everything in it
 
 demo: $(READY) ## run the tour of the library
 	@$(BIN)/python examples/demo.py
+
+deep: $(READY) ## train plain networks of 100, 1,000 and 10,000 layers, about half an hour
+	@$(BIN)/python examples/ten_thousand_layers.py
 
 test: $(READY) ## run all tests but the slow ones
 	@$(BIN)/python -m pytest -n 2 -m "not slow"
