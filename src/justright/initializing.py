@@ -112,7 +112,7 @@ def initialize(
     CatalogueError
         If the catalogue has no such scheme; the message suggests near ones.
     SchemeError
-        If a scheme cannot serve a parameter that it was named for.
+        If a scheme cannot serve a weight, or none of the parameters that it was named for.
     InputError
         If a pattern matches no parameter.
     ModelError
@@ -156,22 +156,29 @@ class _Job:
 def _jobs(
     found: Iterable[tuple[str, Any]], rules: Mapping[str, Initializer], exclude: tuple[str, ...]
 ) -> Iterator[_Job]:
+    refusals: dict[str, SchemeError] = {}
+    served: set[str] = set()
     for name, (target, parameter, unknown) in found:
         row = Filled(name, tuple(parameter.shape))
-        rule = next((each for pattern, each in rules.items() if fnmatchcase(name, pattern)), None)
-        left = _left(name, parameter, rule, exclude) or unknown
-        if left or rule is None:
+        pattern = next((each for each in rules if fnmatchcase(name, each)), None)
+        left = _left(name, parameter, pattern is not None, exclude) or unknown
+        if left or pattern is None:
             yield _Job(replace(row, left=left), parameter)
             continue
-        made, std = _serving(rule, target, named=name in rules)
+        made, std, refusal = _serving(rules[pattern], target, named=name == pattern)
+        served.update(() if refusal else (pattern,))
+        refusals.update({} if refusal is None else {pattern: refusal})
         yield _Job(replace(row, scheme=str(made), std=std), parameter, made, target)
+    for pattern, refusal in refusals.items():
+        if pattern not in served:  # a scheme for what is not there is a mistake, not a matter of biases
+            raise refusal
 
 
-def _left(name: str, parameter: Any, rule: Initializer | None, exclude: tuple[str, ...]) -> str:  # noqa: ANN401
+def _left(name: str, parameter: Any, matched: bool, exclude: tuple[str, ...]) -> str:  # noqa: ANN401
     """Say why a parameter is left as it is; empty if it is not."""
     if any(fnmatchcase(name, pattern) for pattern in exclude):
         return "excluded"
-    if rule is None:
+    if not matched:
         return "no pattern matches it"
     if not parameter.requires_grad:
         return "frozen"
@@ -180,17 +187,16 @@ def _left(name: str, parameter: Any, rule: Initializer | None, exclude: tuple[st
     return ""
 
 
-def _serving(rule: Initializer, target: Target, *, named: bool) -> tuple[Initializer, float]:
-    """Return the scheme that fills a target: the one named, or what is usual where that is for weights."""
-    assert rule is not None
+def _serving(rule: Initializer, target: Target, *, named: bool) -> tuple[Initializer, float, SchemeError | None]:
+    """Return the scheme that fills a target, and the refusal of the one asked for where it is the usual one instead."""
     try:
-        return rule, rule.declared(target).std
-    except SchemeError:
+        return rule, rule.declared(target).std, None
+    except SchemeError as refusal:
         plain = PLAIN.get(target.layout.kind)
         if plain is None or named:
             raise
         made = parsed(plain)
-        return made, made.declared(target).std
+        return made, made.declared(target).std, refusal
 
 
 def _check_patterns(patterns: Iterable[str], names: list[str]) -> None:

@@ -13,7 +13,7 @@ from justright.core.quantiles import to_normal
 from justright.core.streams import Stream
 from justright.initializers.base import Declared, Floats, Initializer, Part, Target
 
-__all__ = ["Array", "Structured", "centre", "haar"]
+__all__ = ["Array", "Structured", "centre", "haar", "passing"]
 
 Array = NDArray[np.float64]
 
@@ -38,19 +38,27 @@ class Structured(Initializer):
         copies, groups, outputs, inputs, taps = target.layout.canonical(np.empty(target.shape, np.bool_)).shape
         return copies, groups, outputs, inputs, taps
 
-    def declares(self, target: Target, variance: float, structure: str, bound: float) -> Declared:
-        """Return what is promised of elements of mean zero, with the gains that the fans give them."""
+    def declares(self, target: Target, second: float, structure: str, bound: float, mean: float = 0.0) -> Declared:
+        """Return what is promised of elements of some second moment, with the gains that the fans give them."""
         gains: tuple[float | None, float | None] = (None, None)
         if target.layout.kind is Kind.MATRIX:
             fan_in, fan_out = self.fans(target)
-            gains = float(np.sqrt(fan_in * variance)), float(np.sqrt(fan_out * variance))
-        return Declared(0.0, variance, bound, structure, None, *gains)
+            gains = float(np.sqrt(fan_in * second)), float(np.sqrt(fan_out * second))
+        return Declared(mean, second - mean**2, bound, structure, None, *gains)
 
 
 def centre(target: Target) -> int:
     """Return the tap in the middle of the receptive field; of an even number of taps the later one."""
     kernel = [target.shape[axis] for axis in target.layout.spatial]
     return int(np.ravel_multi_index([size // 2 for size in kernel], kernel)) if kernel else 0
+
+
+def passing(extent: tuple[int, int, int, int, int], middle: int) -> Array:
+    """Return weights whose outputs are the inputs, as far as there are both, through one tap."""
+    weight = np.zeros(extent)
+    passed = np.arange(min(extent[2], extent[3]))
+    weight[:, :, passed, passed, middle] = 1.0
+    return weight
 
 
 def haar(stream: Stream, start: int, count: int, rows: int, columns: int) -> Array:
