@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from justright.calibrating import calibrate
     from justright.checking import check
     from justright.initializing import initialize
     from justright.meanfield.critical import critical
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
     from justright.report.comparison import compare
     from justright.report.report import Report
 
-__all__ = ["Report", "__version__", "check", "compare", "critical", "initialize", "phase", "predict"]
+__all__ = ["Report", "__version__", "calibrate", "check", "compare", "critical", "initialize", "phase", "predict"]
 
 __version__ = "0.1.0.dev0"
 
 _HOME = {
+    "calibrate": "justright.calibrating",
     "check": "justright.checking",
     "compare": "justright.report.comparison",
     "critical": "justright.meanfield.critical",

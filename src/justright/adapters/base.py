@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -257,6 +258,22 @@ class Adapter(Protocol):
 
     def fill(self, parameter: Any, values: NDArray[Any]) -> None:  # noqa: ANN401
         """Write an array into a parameter, rounded to its type, on its device."""
+        ...
+
+    def calibrate(
+        self,
+        jobs: Sequence[Job],
+        scheme: Any,  # noqa: ANN401
+        *,
+        state: Path | None,
+        key: str,
+        begin: Callable[[], object],
+        progress: Callable[[str, int, int], None],
+    ) -> Sequence[tuple[str, float, float]]:
+        """Change parameters by what batches do, and say of each what was changed, before and after.
+
+        `begin` sets the weights that it starts with, unless `state` is of a run that goes on.
+        """
         ...
 
     def weightless(self, make: Callable[[], Any]) -> Any:  # noqa: ANN401

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.func import functional_call
 
 from justright.adapters.base import Arrays, Job, Observation, Target, Watch
 from justright.adapters.torch.apply import apply, run
+from justright.adapters.torch.calibration import Row, calibrate
 from justright.adapters.torch.conditions import open_form
 from justright.adapters.torch.data import data_of
 from justright.adapters.torch.execute import RealExecutor, ShapeExecutor
@@ -86,6 +88,19 @@ class TorchAdapter:
     def weightless(self, make: Callable[[], Any]) -> Any:  # noqa: ANN401
         """Build a model whose parameters have a shape alone."""
         return weightless(make)
+
+    def calibrate(
+        self,
+        jobs: Sequence[Job],
+        scheme: Any,  # noqa: ANN401
+        *,
+        state: Path | None,
+        key: str,
+        begin: Callable[[], object],
+        progress: Callable[[str, int, int], None],
+    ) -> tuple[Row, ...]:
+        """Change parameters by what batches do, and say of each what was changed, before and after."""
+        return calibrate(jobs, scheme, state=state, key=key, begin=begin, progress=progress)
 
     def holders(self, model: Any) -> Iterator[tuple[str, Holder]]:  # noqa: ANN401
         """Yield every parameter with its layout."""

@@ -1,0 +1,261 @@
+"""Data-driven initialization of PyTorch models: layer by layer, or by learning norms and factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from justright.adapters.base import Job
+from justright.adapters.torch.layouts import holders
+from justright.adapters.torch.metalearned import GradInit, MetaInit
+from justright.core.layout import Kind
+from justright.errors import ForwardError, InputError
+
+__all__ = ["Row", "calibrate"]
+
+Row = tuple[str, float, float]
+"""Name of a parameter, and what was changed of it, before and after."""
+
+Scheme = Any
+"""An entry of the catalogue, whose parameters are read."""
+
+
+class _Method(Protocol):
+    """A scheme at work: `total` steps, and all that the next step needs in `memory`."""
+
+    total: int
+    memory: dict[str, Any]
+
+    @property
+    def rows(self) -> list[Row]: ...
+
+    def step(self, index: int) -> None: ...
+
+
+def calibrate(
+    jobs: Sequence[Job],
+    scheme: Scheme,
+    *,
+    state: Path | None,
+    key: str,
+    begin: Callable[[], object],
+    progress: Callable[[str, int, int], None],
+) -> tuple[Row, ...]:
+    """Change the parameters of a model by what its batches do, and say what was changed.
+
+    Parameters
+    ----------
+    jobs
+        One for each batch, of one model.
+    scheme
+        Which, with its parameters.
+    state
+        File that holds where it is after each step, and from which it goes on.
+    key
+        What the file must have been written for.
+    begin
+        Sets the weights to start with, where there is no such file.
+    progress
+        Is told the name, the steps done and their number.
+
+    Raises
+    ------
+    InputError
+        If the file is of another run.
+    ForwardError
+        If a layer's output cannot be scaled; the model is then as it was.
+    """
+    model = jobs[0].model
+    before = {name: each.detach().clone() for name, each in model.named_parameters()}
+    with _evaluating(model):
+        try:
+            found = _found(state, key)
+            if found is None:
+                begin()
+            method = METHODS[scheme.name](jobs, scheme)
+            done = 0 if found is None else _resumed(method, model, found)
+            for index in range(done, method.total):
+                method.step(index)
+                _written(method, model, state, key, index + 1)
+                progress(scheme.name, index + 1, method.total)
+        except Exception:
+            _load(model, before)
+            raise
+    return tuple(method.rows)
+
+
+class _Lsuv:
+    """Scales the weight of one layer in each step."""
+
+    def __init__(self, jobs: Sequence[Job], scheme: Scheme) -> None:
+        self.job, self.scheme = jobs[0], scheme
+        self.layers = _layers(self.job)
+        self.total = len(self.layers)
+        self.memory: dict[str, Any] = {"rows": []}
+
+    @property
+    def rows(self) -> list[Row]:
+        return [tuple(row) for row in self.memory["rows"]]
+
+    def step(self, index: int) -> None:
+        name, layer = self.layers[index]
+        first = std = float(_output(self.job, name, layer).std())
+        for _ in range(int(self.scheme.attempts)):
+            if abs(std**2 - 1.0) <= self.scheme.tolerance:
+                break
+            layer.weight.data.div_(_divisor(std, name))
+            std = float(_output(self.job, name, layer).std())
+        self.memory["rows"].append((f"{name}.weight", first, std))
+
+
+class _Krahenbuhl:
+    """Gives the channels of one layer in each step mean zero and variance one."""
+
+    def __init__(self, jobs: Sequence[Job], scheme: Scheme) -> None:  # noqa: ARG002  it has no parameters
+        self.job, self.layers = jobs[0], _layers(jobs[0])
+        self.total = len(self.layers)
+        self.memory: dict[str, Any] = {"rows": []}
+
+    @property
+    def rows(self) -> list[Row]:
+        return [tuple(row) for row in self.memory["rows"]]
+
+    def step(self, index: int) -> None:
+        name, layer = self.layers[index]
+        output = _output(self.job, name, layer)
+        axis = _channels(layer, output)
+        values = output.double().movedim(axis, 0).flatten(1)
+        mean, std = values.mean(1), values.std(1)
+        _divisor(float(std.min()), name)
+        weight = layer.weight.data
+        transposed = isinstance(layer, TRANSPOSED)
+        weight.div_(_along(std, int(transposed), weight, layer.groups if transposed else 1))
+        if layer.bias is not None:
+            old = layer.bias.data.double()
+            layer.bias.data.copy_((old - mean) / std)
+        self.memory["rows"].append((f"{name}.weight", float(values.std()), float(_output(self.job, name, layer).std())))
+
+
+METHODS: Final[Mapping[str, Callable[[Sequence[Job], Scheme], _Method]]] = {
+    "lsuv": _Lsuv, "krahenbuhl": _Krahenbuhl, "metainit": MetaInit, "gradinit": GradInit,
+}  # fmt: skip
+"""How each scheme of the catalogue works."""
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+class _Reached(Exception):  # noqa: N818  it ends a forward pass, and is no error
+    """The layer that was waited for has run."""
+
+
+def _output(job: Job, name: str, layer: nn.Module) -> Tensor:
+    """Return what one layer makes of the batch at its first call."""
+    found: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:  # noqa: ANN401
+        found.append(output.detach())
+        raise _Reached
+
+    with torch.no_grad():
+        handle = layer.register_forward_hook(keep)
+        try:
+            job.model(*job.args, **job.kwargs)
+        except _Reached:
+            return found[0]
+        finally:
+            handle.remove()
+    raise ForwardError(
+        "the layer did not run", where=name, expected="the same forward pass every time", try_="eval mode"
+    )
+
+
+def _layers(job: Job) -> list[tuple[str, Any]]:
+    """Return the modules with a weight that joins inputs and outputs, in the order of their first call."""
+    kinds = {name: target for name, (target, _, _) in holders(job.model)}
+    order: dict[str, nn.Module] = {}
+    handles = []
+    for name, module in job.model.named_modules():
+        target = kinds.get(f"{name}.weight".lstrip("."))
+        if target is not None and target.layout.kind is Kind.MATRIX and module.weight.requires_grad:
+            handles.append(module.register_forward_hook(lambda *_, n=name, m=module: order.setdefault(n, m) and None))
+    try:
+        with torch.no_grad():
+            job.model(*job.args, **job.kwargs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not order:
+        raise ForwardError("no layer with a weight ran", where=type(job.model).__name__,
+                           expected="linear or convolutional layers", try_="jr.initialize")  # fmt: skip
+    return list(order.items())
+
+
+def _channels(layer: nn.Module, output: Tensor) -> int:
+    taps = layer.weight.ndim - 2  # type: ignore[union-attr,operator]
+    return output.ndim - 1 - int(taps)
+
+
+def _along(values: Tensor, axis: int, weight: Tensor, groups: int) -> Tensor:
+    """Return a number for each output channel in a shape that a weight can be divided by."""
+    if groups == 1:
+        return values.to(weight.dtype).reshape([-1 if at == axis else 1 for at in range(weight.ndim)])
+    inputs = weight.shape[0] // groups
+    grouped = values.to(weight.dtype).reshape(groups, 1, -1).expand(groups, inputs, -1).reshape(weight.shape[0], -1)
+    return grouped.reshape(*grouped.shape, *(1,) * (weight.ndim - 2))
+
+
+def _divisor(std: float, name: str) -> float:
+    if not 0.0 < std < float("inf"):
+        found, expected = f"an output of standard deviation {std:.3g}", "an output that varies, and is finite"
+        raise ForwardError(found, where=name, expected=expected, try_="jr.check, which shows where it ends")
+    return std
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Run without dropout and without updates of running statistics."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _load(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, each in model.named_parameters():
+            each.copy_(values[name])
+
+
+def _found(state: Path | None, key: str) -> dict[str, Any] | None:
+    """Return what a file holds, or nothing if there is none."""
+    if state is None or not state.exists():
+        return None
+    found: dict[str, Any] = torch.load(state, weights_only=True)
+    if found["key"] != key:
+        raise InputError(f"a state of {found['key']}", where=str(state), expected=key, try_="another file")
+    return found
+
+
+def _resumed(method: _Method, model: nn.Module, found: Mapping[str, Any]) -> int:
+    """Return the number of steps that are done, after the model and the memory have been set to them."""
+    _load(model, found["parameters"])
+    method.memory.update(found["memory"])
+    return int(found["done"])
+
+
+def _written(method: _Method, model: nn.Module, state: Path | None, key: str, done: int) -> None:
+    """Write where a run is; the file is whole at every moment."""
+    if state is None:
+        return
+    parameters = {name: each.detach() for name, each in model.named_parameters()}
+    part = state.with_name(state.name + ".part")
+    torch.save({"key": key, "done": done, "parameters": parameters, "memory": method.memory}, part)
+    Path(part).replace(state)

@@ -1,0 +1,109 @@
+"""Initialization by data: weights that are changed by what batches do in the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from justright.adapters.base import adapter_of
+from justright.errors import InputError
+from justright.initializers.base import Initializer
+from justright.initializers.parsing import scheme as parsed
+from justright.initializing import initialize
+
+__all__ = ["Calibrated", "calibrate"]
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a data-driven scheme changed.
+
+    Parameters
+    ----------
+    scheme
+        As it is written.
+    rows
+        Name of a parameter, and what the scheme works on before and after: the standard deviation of the layer's
+        output (lsuv, krahenbuhl), the norm of the weight (metainit), its factor (gradinit).
+    """
+
+    scheme: str
+    rows: tuple[tuple[str, float, float], ...]
+
+    def __str__(self) -> str:
+        """Return a line for every parameter."""
+        width = max((len(name) for name, _, _ in self.rows), default=0)
+        return "\n".join(f"{name:<{width}}  {before:.4g} -> {after:.4g}" for name, before, after in self.rows)
+
+
+def calibrate(
+    model: Any,  # noqa: ANN401
+    batches: Sequence[Any],
+    scheme: str | Initializer = "lsuv",
+    *,
+    loss: Any = None,  # noqa: ANN401
+    seed: int = 0,
+    state: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Calibrated:
+    """Set the weights of a model by a scheme that needs batches, in place.
+
+    Parameters
+    ----------
+    model
+        A `torch.nn.Module`; it runs in evaluation mode, and is in its own mode again afterwards.
+    batches
+        One or more, in any form that `justright.check` takes. lsuv and krahenbuhl use the first; metainit and gradinit
+        go through them again and again.
+    scheme
+        ``"lsuv"``, ``"krahenbuhl"``, ``"metainit(steps=50)"``, ``"gradinit"``: their pages say what they do.
+    loss
+        As for `justright.check`; metainit and gradinit need one.
+    seed
+        Of the weights that lsuv and krahenbuhl begin with; the others begin with those that are there.
+    state
+        File in which each finished step is kept: the same call after an interruption goes on from there, and ends with
+        the same bits as without one.
+    progress
+        Called with the name, the steps done, and their number.
+
+    Returns
+    -------
+    Calibrated
+        What was changed.
+
+    Raises
+    ------
+    InputError
+        If there is no batch, the scheme needs none, or the state is of another call.
+    ForwardError
+        If a layer's output does not vary or is not finite; the model is then as it was.
+
+    Examples
+    --------
+    >>> import torch, justright as jr
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64))
+    >>> result = jr.calibrate(model, [torch.randn(256, 8)], "lsuv(tolerance=0.001)")
+    >>> float(result.rows[-1][2]).__round__(2)
+    1.0
+    """
+    chosen = parsed(scheme)
+    start = getattr(chosen, "start", None)
+    if start is None:
+        raise InputError(f"the scheme {chosen}", where="calibrate", expected="a scheme that needs batches",
+                         try_=f"jr.initialize(model, {str(chosen)!r})")  # fmt: skip
+    if not len(batches):
+        raise InputError("no batch", where="calibrate", expected="one batch or more", try_="[next(iter(loader))]")
+    adapter = adapter_of(model)
+    jobs = [adapter.prepare(model, batch, loss) for batch in batches]
+    key = f"{chosen}, seed {seed}"
+    rows = adapter.calibrate(
+        jobs, chosen, state=None if state is None else Path(state), key=key,
+        begin=lambda: initialize(model, start, seed=seed) if start else None,
+        progress=progress or (lambda *_: None),
+    )  # fmt: skip
+    return Calibrated(str(chosen), tuple(rows))
