@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from justright.adapters.base import adapter_of
+from justright.adapters.base import Adapter, adapter_of
+from justright.core.inputs import parse_input
 from justright.core.layout import Kind
+from justright.core.place import NOWHERE, Place
+from justright.core.places import places
 from justright.core.streams import Stream
+from justright.core.uses import parameter_layout
 from justright.errors import InputError, ModelError
 from justright.initializers.base import Initializer
 from justright.initializers.parsing import scheme as parsed
@@ -83,6 +87,7 @@ def initialize(
     *,
     seed: int = 0,
     exclude: Iterable[str] = (),
+    batch: Any = None,  # noqa: ANN401
 ) -> Initialized:
     """Set every parameter of a model by a scheme of the catalogue, in place.
 
@@ -101,6 +106,10 @@ def initialize(
         Of the random numbers.
     exclude
         Patterns of names of parameters to leave as they are.
+    batch
+        Data that the model runs on, in any form that `justright.check` takes, ``"8,512"`` included. From the operators
+        that it passes follows where each parameter stands: which activation comes after it, in which residual branch
+        it lies, and how parameters of modules that are not PyTorch's own are used.
 
     Returns
     -------
@@ -130,13 +139,35 @@ def initialize(
     """
     rules = {pattern: parsed(each) for pattern, each in _mapping(scheme).items()}
     adapter = adapter_of(model)
-    jobs = list(_jobs(adapter.holders(model), rules, tuple(exclude)))
+    found = list(adapter.holders(model) if batch is None else _placed(adapter, model, batch))
+    jobs = list(_jobs(found, rules, tuple(exclude)))
     patterns = [*(scheme if isinstance(scheme, Mapping) else ()), *exclude]
     _check_patterns(patterns, [job.row.name for job in jobs])
     for job in jobs:
         if job.target is not None and job.made is not None:
             adapter.fill(job.parameter, job.made.sample(job.target, Stream.of(seed, job.target.name)))
     return Initialized(tuple(job.row for job in jobs), seed)
+
+
+def _placed(adapter: Adapter, model: Any, batch: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield every parameter with what the traced graph says of it, beside what its module says."""
+    graph = adapter.trace(adapter.prepare(model, parse_input(batch) if isinstance(batch, str) else batch))
+    known, used = places(graph), {name: each for each in graph.parameters for name in (each.name, *each.aliases)}
+    for name, (target, parameter, unknown) in adapter.holders(model):
+        entry = used.get(name)
+        place = NOWHERE if entry is None else known.get(entry.name, NOWHERE)
+        if target is None and entry is not None:
+            layout = parameter_layout(graph, entry)
+            if layout is not None:
+                yield name, (Target(name, layout, graph.sites[entry.site].dtype, place), parameter, "")
+                continue
+        yield name, (target and replace(target, place=_merged(target.place, place)), parameter, unknown)
+
+
+def _merged(own: Place, read: Place) -> Place:
+    """Return a place with what its module knows, and what only the graph does."""
+    known = {each.name: getattr(own, each.name) for each in fields(own) if getattr(own, each.name) not in (None, {})}
+    return replace(read, **known)
 
 
 def _mapping(scheme: Scheme | Mapping[str, Scheme]) -> Mapping[str, Scheme]:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 import justright as jr
@@ -109,3 +110,32 @@ def test_what_is_wrong_is_said_and_nothing_is_written(scheme, error, words):
 def test_parameters_without_values_cannot_be_set():
     with pytest.raises(ModelError, match="meta"):
         jr.initialize(nn.Linear(3, 3, device="meta"), "zeros")
+
+
+def test_a_batch_tells_where_parameters_stand():
+    config = transformers.GPT2Config(
+        n_layer=2, n_embd=64, n_head=2, vocab_size=50, n_positions=16, bos_token_id=0, eos_token_id=0
+    )
+    model = transformers.GPT2LMHeadModel(config)
+    done = jr.initialize(model, "gpt2", batch=torch.zeros(2, 8, dtype=torch.long))
+    assert not done.left  # its own linear layers too, whose layout only their use tells
+    stds = {name: float(each.detach().std()) for name, each in model.named_parameters() if each.ndim > 1}
+    for name, std in stds.items():
+        expected = 0.02 / (2 if "c_proj" in name else 1)  # the root of four branches
+        assert std == pytest.approx(expected, rel=0.1), name
+
+
+def test_without_a_batch_a_scheme_for_residual_networks_says_what_it_misses():
+    model = torch.nn.Linear(4, 4)
+    with pytest.raises(SchemeError, match="branches"):
+        jr.initialize(model, "fixup")
+    with pytest.raises(SchemeError, match="residual branches"):
+        jr.initialize(model, "fixup", batch="2,4")
+
+
+def test_the_activation_behind_a_layer_gives_its_gain():
+    model = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.GELU(), torch.nn.Linear(256, 10))
+    rows = {row.name: row.std for row in jr.initialize(model, "activation_gain", batch="8,64").rows}
+    named = {row.name: row.std for row in jr.initialize(model, "activation_gain(activation=gelu)").rows}
+    assert rows["0.weight"] == named["0.weight"]
+    assert rows["2.weight"] != named["2.weight"]

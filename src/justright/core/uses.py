@@ -1,11 +1,37 @@
-"""The layout of a weight, read from how the traced graph uses it."""
+"""The layout of a parameter, read from how the traced graph uses it."""
 
 from __future__ import annotations
 
 from justright.core.graph import Graph, Node, Parameter, ParameterUse
-from justright.core.layout import WeightLayout
+from justright.core.layout import Kind, WeightLayout
+from justright.core.vocabulary import Kind as Operators
 
-__all__ = ["weight_layout"]
+__all__ = ["parameter_layout", "weight_layout"]
+
+
+def parameter_layout(graph: Graph, parameter: Parameter) -> WeightLayout | None:
+    """Read the layout of a parameter of any kind from its uses: a weight, a table, a factor or a bias.
+
+    Returns
+    -------
+    WeightLayout or None
+        ``None`` when a use cannot be read, or two uses disagree.
+    """
+    readings = {_from_use(graph, parameter, use) or _plain(graph, parameter, use) for use in parameter.uses}
+    return readings.pop() if len(readings) == 1 else None
+
+
+def _plain(graph: Graph, parameter: Parameter, use: ParameterUse) -> WeightLayout | None:
+    """Read a use that sums over no inputs."""
+    node, shape = graph.nodes[use.node], graph.sites[parameter.site].shape
+    every = tuple(range(len(shape)))
+    if node.kind is Operators.LOOKUP and len(shape) == len("ni"):
+        return WeightLayout.embedding(shape)
+    if use.operand == "bias" or node.op in {"add", "subtract"}:
+        return WeightLayout(shape, every, kind=Kind.SHIFT)
+    if (node.kind is Operators.NORMALIZATION and use.operand == "weight") or node.op == "multiply":
+        return WeightLayout(shape, every, kind=Kind.SCALE)
+    return None
 
 
 def weight_layout(graph: Graph, parameter: Parameter) -> WeightLayout | None:
@@ -29,8 +55,12 @@ def _from_use(graph: Graph, parameter: Parameter, use: ParameterUse) -> WeightLa
     if axes is None or seen is None or max(seen) >= len(axes):
         return None
     outputs, inputs = axes[seen[0]], axes[seen[1]]
+    if min(outputs, inputs) < 0:
+        return None
     shape = graph.sites[parameter.site].shape
-    spatial = tuple(axis for axis in axes[2:] if axis not in {outputs, inputs})
+    stacked = node.op in {"batched_matmul", "batched_linear"}
+    copies = tuple(axis for axis in axes[:1] if stacked and axis >= 0)
+    spatial = () if stacked else tuple(axis for axis in axes[2:] if axis not in {outputs, inputs})
     steps = node.attributes.get("stride", ()) if spatial else ()
     stride = tuple(int(step) for step in (steps if isinstance(steps, list | tuple) else (steps,) * len(spatial)))
     return WeightLayout(
@@ -38,6 +68,7 @@ def _from_use(graph: Graph, parameter: Parameter, use: ParameterUse) -> WeightLa
         (outputs,),
         (inputs,),
         spatial,
+        copies,
         groups=int(node.attributes.get("groups", 1)),
         stride=() if all(step == 1 for step in stride) else stride * (len(spatial) // len(stride)),
         transposed=node.op == "transposed_convolution",
@@ -48,13 +79,18 @@ def _seen_axes(node: Node, operand: str) -> tuple[int, int] | None:
     """Output and input axis of the operand as the operator sees it."""
     if node.op in {"matmul", "linear"}:
         return {"mat2": (1, 0), "weight": (0, 1), "mat1": (0, 1), "self": (0, 1), "input": (0, 1)}.get(operand)
+    if node.op in {"batched_matmul", "batched_linear"}:
+        return {"mat2": (2, 1), "batch2": (2, 1), "self": (1, 2), "input": (1, 2), "batch1": (1, 2)}.get(operand)
     if operand == "weight":
         return {"convolution": (0, 1), "transposed_convolution": (1, 0)}.get(node.op)
     return None
 
 
 def _stored_axes(graph: Graph, parameter: Parameter, node: Node, operand: str) -> tuple[int, ...] | None:
-    """For each axis that the operator sees, the axis of the parameter it is; ``None`` past a reshape."""
+    """For each axis that the operator sees, the axis of the parameter it is, -1 for one of length one that was put in.
+
+    ``None`` past any other reshape.
+    """
     site = node.operand(operand)
     chain: list[Node] = []
     while site is not None and site != parameter.site:
@@ -65,7 +101,7 @@ def _stored_axes(graph: Graph, parameter: Parameter, node: Node, operand: str) -
         site = producer.operands[0].site
     axes: tuple[int, ...] = tuple(range(len(graph.sites[parameter.site].shape)))
     for view in reversed(chain):
-        moved = _moved(view, axes)
+        moved = _moved(view, axes) or _refitted(graph, view, axes)
         if moved is None:
             return None
         axes = moved
@@ -85,3 +121,15 @@ def _moved(view: Node, axes: tuple[int, ...]) -> tuple[int, ...] | None:
         swapped[first], swapped[second] = swapped[second], swapped[first]
         return tuple(swapped)
     return None
+
+
+def _refitted(graph: Graph, view: Node, axes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Follow axes through a view that only puts in, or leaves out, axes of length one."""
+    if view.op not in {"view", "unsqueeze", "squeeze"}:
+        return None
+    before, after = graph.sites[view.operands[0].site].shape, graph.sites[view.outputs[0]].shape
+    kept = [axis for axis, size in zip(axes, before, strict=True) if size != 1]
+    if [size for size in before if size != 1] != [size for size in after if size != 1]:
+        return None
+    left = iter(kept)
+    return tuple(-1 if size == 1 else next(left) for size in after)
