@@ -13,6 +13,7 @@ from justright.core.bibliography import BIBLIOGRAPHY, cited
 from justright.core.layout import Kind, WeightLayout
 from justright.core.streams import Stream
 from justright.initializers.base import INITIALIZERS, Initializer, Place, SchemeError, Target
+from justright.initializers.parsing import scheme as parsed
 
 WIDTH, DEPTH, EXAMPLES = 128, 50, 32
 HEAD = """# Initializers
@@ -28,12 +29,16 @@ PLACE = Place(activation="tanh", dropout=0.1, branches=24, branch=3, in_branch=0
               role="hidden", layers=48, depth=7)  # fmt: skip
 TARGETS = (  # the first that a scheme can serve is shown
     ("a matrix of 128 x 128", WeightLayout.dense((WIDTH, WIDTH)), PLACE),
+    ("the first matrix of a low-rank pair", WeightLayout.dense((WIDTH, WIDTH)), Place(role="lora_a")),
     ("a kernel of 64 x 64 x 3 x 3", WeightLayout.convolution((64, 64, 3, 3)), PLACE),
     ("a transposed kernel of 64 x 64 x 4 x 4", WeightLayout.convolution((64, 64, 4, 4), transposed=True), PLACE),
     ("the bias of an LSTM of 256 units", WeightLayout((1024,), (0,), kind=Kind.SHIFT), Place(gates=GATES)),
     ("the recurrent weights of an RNN of 128 units", WeightLayout.dense((WIDTH, WIDTH)),
      Place(gates=("h",), role="recurrent")),
 )  # fmt: skip
+WRITTEN = {"mup": "mup(base=64)", "spectral_mup": "spectral_mup(base=64)", "completep": "completep(base=64)"}
+"""Schemes that are shown with parameters, since they have no defaults for all."""
+
 ACTIVATIONS = {"linear": lambda x: x, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
 COLOURS = {"linear": "#888", "tanh": "#00796b", "relu": "#c2410c"}
 LEFT, RIGHT = (60, 30, 300, 180), (460, 30, 300, 180)  # x, y, width and height of the two plots
@@ -104,11 +109,12 @@ def shown(entry: type[Initializer]) -> tuple[str, Target, Initializer] | None:
     for words, layout, place in TARGETS:
         target = Target("weight", layout, place=place)
         try:
-            declared = entry().declared(target)
+            scheme = parsed(WRITTEN.get(entry.name, entry.name))
+            declared = scheme.declared(target)
         except SchemeError:
             continue
         plain = declared.structure == "constant" or (declared.structure == "delta" and not layout.spatial)
-        found.append((plain, (words, target, entry())))
+        found.append((plain, (words, target, scheme)))
     return min(found, key=lambda each: each[0])[1] if found else None
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from justright.adapters.base import Adapter, adapter_of
 from justright.core.inputs import parse_input
-from justright.core.layout import Kind
+from justright.core.layout import Kind, WeightLayout
 from justright.core.place import NOWHERE, Place
 from justright.core.places import places
 from justright.core.streams import Stream
 from justright.core.uses import parameter_layout
 from justright.errors import InputError, ModelError
 from justright.initializers.base import Initializer
+from justright.initializers.multipliers import ONES, Multipliers
 from justright.initializers.parsing import scheme as parsed
 from justright.initializers.target import SchemeError, Target
 
@@ -43,6 +44,10 @@ class Filled:
         Standard deviation that the scheme declares.
     left
         Why it was left.
+    notes
+        What should be known of this parameter under its scheme.
+    multipliers
+        Factors on its output and its step size that belong to the scheme: training must apply them.
     """
 
     name: str
@@ -50,6 +55,8 @@ class Filled:
     scheme: str = ""
     std: float = 0.0
     left: str = ""
+    notes: tuple[str, ...] = ()
+    multipliers: Multipliers = ONES
 
 
 @dataclass(frozen=True)
@@ -76,9 +83,14 @@ class Initialized:
         """Return a line for every parameter."""
         width = max((len(row.name) for row in self.rows), default=0)
         return "\n".join(
-            f"{row.name:<{width}}  " + (f"left: {row.left}" if row.left else f"{row.scheme}  (std {row.std:.4g})")
-            for row in self.rows
+            f"{row.name:<{width}}  " + (f"left: {row.left}" if row.left else _said(row)) for row in self.rows
         )
+
+
+def _said(row: Filled) -> str:
+    factors = [(each.name, getattr(row.multipliers, each.name)) for each in fields(row.multipliers)]
+    changed = [f"{name} x {value:.4g}" for name, value in factors if value != 1.0]
+    return "; ".join([f"{row.scheme}  (std {row.std:.4g})", *changed, *row.notes])
 
 
 def initialize(
@@ -189,20 +201,28 @@ def _jobs(
 ) -> Iterator[_Job]:
     refusals: dict[str, SchemeError] = {}
     served: set[str] = set()
-    for name, (target, parameter, unknown) in found:
+    for name, (read, parameter, unknown) in found:
         row = Filled(name, tuple(parameter.shape))
         pattern = next((each for each in rules if fnmatchcase(name, each)), None)
-        left = _left(name, parameter, pattern is not None, exclude) or unknown
-        if left or pattern is None:
+        target = _unread(name, parameter) if read is None and pattern == name else read
+        left = _left(name, parameter, pattern is not None, exclude) or ("" if target else unknown)
+        if left or pattern is None or target is None:
             yield _Job(replace(row, left=left), parameter)
             continue
         made, std, refusal = _serving(rules[pattern], target, named=name == pattern)
         served.update(() if refusal else (pattern,))
         refusals.update({} if refusal is None else {pattern: refusal})
-        yield _Job(replace(row, scheme=str(made), std=std), parameter, made, target)
+        said = replace(row, notes=made.notes(target), multipliers=made.multipliers(target))
+        yield _Job(replace(said, scheme=str(made), std=std), parameter, made, target)
     for pattern, refusal in refusals.items():
         if pattern not in served:  # a scheme for what is not there is a mistake, not a matter of biases
             raise refusal
+
+
+def _unread(name: str, parameter: Any) -> Target:  # noqa: ANN401
+    """Return a parameter that is named in full and whose use is not known: schemes that need no layout may fill it."""
+    layout = WeightLayout(tuple(parameter.shape), kind=Kind.OTHER)
+    return Target(name, layout, str(parameter.dtype).rpartition(".")[2])
 
 
 def _left(name: str, parameter: Any, matched: bool, exclude: tuple[str, ...]) -> str:  # noqa: ANN401

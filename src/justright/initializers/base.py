@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from justright.core.layout import Kind
 from justright.core.streams import Stream
 from justright.initializers.laws import Constant, Law
+from justright.initializers.multipliers import ONES, Multipliers
 from justright.initializers.target import NOWHERE, Part, Place, SchemeError, Target
 from justright.registry import Catalogue
 
@@ -100,6 +101,14 @@ class Initializer(ABC):
         part
             A slice of every axis, for one who holds only this part of the parameter.
         """
+
+    def notes(self, target: Target) -> tuple[str, ...]:  # noqa: ARG002  for those that have none
+        """Return what a user should know of this parameter under this scheme."""
+        return ()
+
+    def multipliers(self, target: Target) -> Multipliers:  # noqa: ARG002  for those that have none
+        """Return the factors on outputs and step sizes that belong to the scheme."""
+        return ONES
 
     @classmethod
     def page(cls) -> str:

@@ -130,6 +130,43 @@ class SubLn(Placed):
         return Normal(0.0, math.sqrt(math.log(2.0 * self.layers) * 2.0 / (fan_in + fan_out)))
 
 
+@initializer("t_fixup")
+@dataclass(frozen=True)
+class TFixup(Placed):
+    """Xavier's rule made smaller with depth, for transformers without normalization and without a warm-up.
+
+    Formula: matrices: Xavier's normal times ``0.67 layers^(-1/4)`` in an encoder, ``(9 layers)^(-1/4)`` in a decoder;
+    tables: ``N(0, 1 / d)`` times ``(9 layers)^(-1/4)`` [Huang2020]. For the values, the outputs of attention, the
+    feed-forward part and the tables; queries and keys take xavier_normal. Biases are zero, factors one.
+
+    When to use it: encoders and decoders whose normalizations were taken out.
+
+    When not: pre-norm transformers: gpt2. Post-norm ones: deepnorm.
+
+    Parameters
+    ----------
+    layers
+        Blocks of the encoder, or of the decoder, one or more.
+    decoder
+        Whether the matrices are those of a decoder.
+    """
+
+    layers: int = 6
+    decoder: bool = False
+
+    def __post_init__(self) -> None:
+        self.needs(self.layers == int(self.layers) >= 1, "a whole number of layers, one or more")
+
+    def weights(self, target: Target) -> Law:
+        """Return the Gaussian for the depth."""
+        decoding = (9.0 * self.layers) ** -0.25
+        if target.layout.kind is Kind.LOOKUP:
+            return Normal(0.0, decoding / math.sqrt(_width(self, target)))
+        fan_in, fan_out = self.fans(target)
+        factor = decoding if self.decoder else 0.67 * self.layers**-0.25  # section 3.2 there
+        return Normal(0.0, factor * math.sqrt(2.0 / (fan_in + fan_out)))
+
+
 def _width(scheme: Placed, target: Target) -> int:
     if target.layout.kind is Kind.LOOKUP:
         return int(target.shape[target.layout.outputs[0]])
