@@ -181,10 +181,10 @@ def table(runs: Sequence[Run]) -> Table:
     heads = ("layers", "scheme", "loss", "after", "test", "gradient ratio", "s/step", "kept MB")
     result = Table(*heads, caption="gradient ratio: first layer over last, at the first step")
     for run in runs:
-        ratio = run.first[0] / run.last[0] if run.last[0] else math.nan
+        ratio = f"{run.first[0] / run.last[0]:.2g}" if run.last[0] else "both zero"
         result.add_row(
             f"{run.depth:,}", run.scheme, f"{run.losses[0]:.3f}", f"{smoothed(run.losses)[-1]:.3f}",
-            f"{run.accuracy:.0%}", f"{ratio:.2g}", f"{run.seconds:.3f}", f"{run.kept / 1e6:.1f}",
+            f"{run.accuracy:.0%}", ratio, f"{run.seconds:.3f}", f"{run.kept / 1e6:.1f}",
         )  # fmt: skip
     return result
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def calibrate(
     loss: Any = None,  # noqa: ANN401
     seed: int = 0,
     state: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
 ) -> Calibrated:
     """Set the weights of a model by a scheme that needs batches, in place.
 
@@ -69,7 +70,8 @@ def calibrate(
         File in which each finished step is kept: the same call after an interruption goes on from there, and ends with
         the same bits as without one.
     progress
-        Called with the name, the steps done, and their number.
+        ``True`` for a bar on standard error, which needs rich; or a function that is called with the name, the steps
+        done, and their number.
 
     Returns
     -------
@@ -101,9 +103,25 @@ def calibrate(
     adapter = adapter_of(model)
     jobs = [adapter.prepare(model, batch, loss) for batch in batches]
     key = f"{chosen}, seed {seed}"
-    rows = adapter.calibrate(
-        jobs, chosen, state=None if state is None else Path(state), key=key,
-        begin=lambda: initialize(model, start, seed=seed) if start else None,
-        progress=progress or (lambda *_: None),
-    )  # fmt: skip
+    with _telling(progress) as told:
+        rows = adapter.calibrate(
+            jobs, chosen, state=None if state is None else Path(state), key=key,
+            begin=lambda: initialize(model, start, seed=seed) if start else None, progress=told,
+        )  # fmt: skip
     return Calibrated(str(chosen), tuple(rows))
+
+
+@contextmanager
+def _telling(progress: Progress | bool) -> Iterator[Progress]:
+    """Yield what a run tells its progress to."""
+    if progress is False:
+        yield lambda *_: None
+    elif callable(progress):
+        yield progress
+    else:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        with Bar(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("")
+            yield lambda name, done, total: bar.update(task, description=name, completed=done, total=total)

@@ -67,7 +67,7 @@ def test_fans_of_this_package_are_those_measured_and_others_are_not():
     assert sum("**" in row[6] for row in cells) >= 5
 
 
-@pytest.mark.parametrize("page", ["xavier", "phase"])
+@pytest.mark.parametrize("page", ["initialize", "xavier", "phase"])
 def test_what_a_page_shows_is_what_comes_out(page):
     result = doctest.testfile(
         str(DOCS / "concepts" / f"{page}.md"), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE

@@ -209,3 +209,11 @@ def test_a_state_of_another_call_is_refused(tmp_path):
     jr.calibrate(mlp(), data(), "lsuv", state=state)
     with pytest.raises(InputError, match="seed 0"):
         jr.calibrate(mlp(), data(), "lsuv", seed=1, state=state)
+
+
+def test_a_bar_on_standard_error(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any file for a terminal
+    jr.calibrate(mlp(), data(), "lsuv", progress=True)
+    captured = capsys.readouterr()
+    assert "lsuv" in captured.err
+    assert not captured.out

@@ -232,3 +232,31 @@ def test_a_changed_parameter_is_named_and_fresh_ones_are_not():
     found = [each for each in jr.check(model, batch, initializers=initializers).findings if each.code == "JR105"]
     assert [each.sites[0] for each in found] == ["4.weight"]
     assert found[0].severity.label == "note"
+
+
+class _Masked(torch.nn.Module):
+    """Data decide how many rows are left."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(16, 16), torch.nn.Linear(16, 4)
+
+    def forward(self, x):
+        h = self.first(x)
+        return self.last(h[h[:, 0] > 0])
+
+
+def test_a_shape_that_data_decide_on_is_said_not_raised():
+    report = jr.predict(_Masked(), torch.randn(32, 16, generator=torch.Generator().manual_seed(0)))
+    assert "not predicted" in str(report)
+    assert "does not fit what arrives here" in str(report)
+    first = next(site for site in report.profile.sites if site.name.startswith("first/"))
+    assert first.predicted.forward.rms > 0
+
+
+def test_weights_whose_squares_are_no_numbers_are_predicted():
+    model = torch.nn.Sequential(torch.nn.Linear(16, 16), torch.nn.Tanh(), torch.nn.Linear(16, 4)).double()
+    for each in model.parameters():
+        torch.nn.init.constant_(each, 1e-160)
+    report = jr.predict(model, torch.randn(8, 16, dtype=torch.float64))
+    assert "parameters" in str(report)

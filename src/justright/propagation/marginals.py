@@ -152,8 +152,9 @@ def _shape_of_cells(moments: Moments) -> Shape:
     second = moments.second_moment
     if not second > 0:
         return Shape()
-    fourth = moments.average(mean**4 + 6 * mean**2 * variance + 3 * variance**2)  # of a Gaussian
-    return Shape(fourth / second**2, moments.average(variance) / second)
+    mean2, variance = mean**2 / second, variance / second  # before they are squared: small squares may be zero
+    fourth = moments.average(mean2**2 + 6 * mean2 * variance + 3 * variance**2)  # of a Gaussian
+    return Shape(fourth, moments.average(variance))
 
 
 def _of_cells(moments: Moments) -> TensorStatistics:
@@ -282,7 +283,7 @@ def _shape_of_function(signal: Signal, sources: list[Source]) -> Shape:
     second, grown = (weights * square).sum(), (weights * other).sum()
     if not second > 0 or not grown > 0:
         return Shape()
-    kurtosis = (weights * square**2).sum() * weights.sum() / second**2
+    kurtosis = (weights * (square / second) ** 2).sum() * weights.sum()
     return Shape(float(kurtosis), max(float(np.log(grown / second) / (2 * math.log(NUDGE))), 0.0))
 
 

@@ -123,10 +123,10 @@ def own_variance(moments: Moments, kurtosis: float = 3.0) -> float:
     second = moments.second_moment
     if not second > 0 or not moments.axes:
         return 2.0 * _excess(kurtosis) if second > 0 else 0.0
-    means = outer_means(moments, moments)
-    covariance = moments.pairs - means
+    means = outer_means(moments, moments) / second  # before it is squared: the square of a small one may be zero
+    covariance = moments.pairs / second - means
     squares = 2.0 * covariance**2 * _excess(kurtosis) + 4.0 * means * covariance
-    return max(float(np.vdot(pair_shares(moments.axes), squares)), 0.0) / second**2
+    return max(float(np.vdot(pair_shares(moments.axes), squares)), 0.0)
 
 
 def _excess(kurtosis: float) -> float:

@@ -21,6 +21,7 @@ from justright.propagation.gradient import Gradient
 from justright.propagation.interior import interior
 from justright.propagation.loops import Loop, Loops
 from justright.propagation.undefined import undefined
+from justright.propagation.unexpected import followed
 
 __all__ = ["Sweep", "sweep"]
 
@@ -190,7 +191,8 @@ def _results(node: Node, call: Call, means: _Means) -> Sequence[Signal | None]:
         first, fallback = reason, means.sampling(reason)
     try:
         unnamed = node.op not in RULES and node.op not in OPERATORS
-        return [fallback.mapped(call)] if unnamed and fallback.elementwise(call) else fallback.forward(call)
+        with followed("a sample"):
+            return [fallback.mapped(call)] if unnamed and fallback.elementwise(call) else fallback.forward(call)
     except Unpredictable as second:
         raise _both(first, second) from second
 
@@ -202,12 +204,10 @@ def _both(first: Unpredictable, second: Unpredictable) -> Unpredictable:
 
 def _predicted(node: Node, call: Call, means: _Means) -> Sequence[Signal | None]:
     rule = means.rule(node)
-    if rule is not None:
-        result = rule.forward(call)
-    elif means.pointwise(node):
-        result = pointwise.forward(call)
-    else:
+    if rule is None and not means.pointwise(node):
         raise Unpredictable("its rule is switched off" if node.op in means.without else "no rule")
+    with followed("its rule"):
+        result = pointwise.forward(call) if rule is None else rule.forward(call)
     return [result] if isinstance(result, Signal) else result
 
 
@@ -270,18 +270,21 @@ def _derived(
     moments = [None if each is None else each.moments for each in arrived]
     try:
         rule = means.rule(node)
-        if rule is not None:
+        if rule is None and (not means.pointwise(node) or arrived[0] is None):
+            raise Unpredictable("no rule")
+        with followed("its rule"):
+            if rule is None:
+                return _multiplied(node, wanted, call, arrived[0])  # type: ignore[arg-type]
             by_name = rule.backward(call, [found.forward.get(site) for site in node.outputs], moments)
             return _in_order(node, wanted, by_name)
-        if not means.pointwise(node) or arrived[0] is None:
-            raise Unpredictable("no rule")
-        return _multiplied(node, wanted, call, arrived[0])
     except Unpredictable as reason:
         first, fallback = reason, means.sampling(reason)
     try:
-        if node.op not in RULES and node.op not in OPERATORS and arrived[0] is not None and fallback.elementwise(call):
-            return [(node.operands[0].site, arrived[0].multiplied(fallback.slope(call)))]
-        return _in_order(node, wanted, fallback.by_name(call, moments))
+        unnamed = node.op not in RULES and node.op not in OPERATORS
+        with followed("a sample"):
+            if unnamed and arrived[0] is not None and fallback.elementwise(call):
+                return [(node.operands[0].site, arrived[0].multiplied(fallback.slope(call)))]
+            return _in_order(node, wanted, fallback.by_name(call, moments))
     except Unpredictable as second:
         raise _both(first, second) from second
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from justright.core.layout import WeightLayout
-from justright.core.quantiles import to_normal
 from justright.core.streams import Stream
 from justright.errors import CatalogueError
 from justright.initializers.base import INITIALIZERS, SchemeError, Target
 from justright.initializers.gains import gain as exact_gain
 from justright.initializers.laws import Law, Normal, Truncated, Uniform
+from justright.initializers.structured import centre, haar, passing
 
 __all__ = [
     "calculate_gain",
@@ -133,14 +133,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     outputs, inputs, *kernel = tensor.shape
     if outputs % groups:
         raise SchemeError(f"{outputs} outputs", where="dirac_", expected=f"a multiple of {groups}", try_="groups=1")
-    weight = np.zeros(tuple(tensor.shape), np.float32)
-    taps = weight.reshape(outputs, inputs, -1)
-    middle = np.ravel_multi_index([size // 2 for size in kernel], kernel)
-    each = outputs // groups
-    passed = np.arange(min(each, inputs))
-    for group in range(groups):
-        taps[group * each + passed, passed, middle] = 1.0
-    return _written(tensor, weight)
+    layout = WeightLayout.convolution(tuple(tensor.shape), groups)
+    extent = (1, groups, outputs // groups, inputs, math.prod(kernel))
+    return _written(tensor, layout.restored(passing(extent, centre(Target("", layout)))))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator = None) -> Tensor:
@@ -174,11 +169,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator = None) ->
     if not tensor.numel():
         return tensor
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
-    tall = (max(rows, columns), min(rows, columns))
-    noise = to_normal(_stream(generator).words(0, rows * columns)).astype(np.float64).reshape(tall)
-    q, r = np.linalg.qr(noise)
-    q *= np.sign(np.diagonal(r))  # without it, Q is not uniform: Mezzadri 2007, arXiv math-ph/0609050
-    return _written(tensor, gain * (q if rows >= columns else q.T).reshape(tuple(tensor.shape)))
+    return _written(tensor, gain * haar(_stream(generator), 0, 1, rows, columns).reshape(tuple(tensor.shape)))
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator = None) -> Tensor:
