@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -13,7 +13,7 @@ from justright.core.layout import Kind, WeightLayout
 from justright.core.place import NOWHERE, Place
 from justright.core.places import places
 from justright.core.streams import Stream
-from justright.core.uses import parameter_layout
+from justright.core.uses import readings
 from justright.errors import InputError, ModelError
 from justright.initializers.base import Initializer
 from justright.initializers.multipliers import ONES, Multipliers
@@ -26,6 +26,16 @@ Scheme = str | Initializer
 
 PLAIN: Mapping[Kind, str] = {Kind.SHIFT: "zeros", Kind.SCALE: "ones"}
 """What biases and gains get where a scheme is for weights: the identity of what they do."""
+
+
+USES: Mapping[Kind, str] = {
+    Kind.MATRIX: "a weight",
+    Kind.LOOKUP: "a table",
+    Kind.SHIFT: "a bias",
+    Kind.SCALE: "a factor",
+    Kind.OTHER: "something else",
+}
+"""How a parameter is used, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +178,23 @@ def _placed(adapter: Adapter, model: Any, batch: Any) -> Iterator[tuple[str, Any
     for name, (target, parameter, unknown) in adapter.holders(model):
         entry = used.get(name)
         place = NOWHERE if entry is None else known.get(entry.name, NOWHERE)
-        if target is None and entry is not None:
-            layout = parameter_layout(graph, entry)
-            if layout is not None:
-                yield name, (Target(name, layout, graph.sites[entry.site].dtype, place), parameter, "")
-                continue
-        yield name, (target and replace(target, place=_merged(target.place, place)), parameter, unknown)
+        found = () if entry is None else readings(graph, entry)
+        if target is None and len(found) == 1 and found[0] is not None and entry is not None:
+            yield name, (Target(name, found[0], graph.sites[entry.site].dtype, place), parameter, "")
+        elif target is None:
+            yield name, (None, parameter, unknown)
+        else:
+            yield name, (_read(target, place, [each for each in found if each is not None]), parameter, unknown)
+
+
+def _read(target: Target, place: Place, found: Sequence[WeightLayout]) -> Target:
+    """Add to what the module of a parameter knows what only the graph does: its place, its parts, its other uses."""
+    same = [each for each in found if replace(each, parts=target.layout.parts) == target.layout]
+    also = tuple(each for each in found if each not in same and len(found) > 1)
+    parts = target.layout.parts or next((each.parts for each in same), ())
+    return replace(
+        target, layout=replace(target.layout, parts=parts), place=replace(_merged(target.place, place), also=also)
+    )
 
 
 def _merged(own: Place, read: Place) -> Place:
@@ -212,7 +233,8 @@ def _jobs(
         made, std, refusal = _serving(rules[pattern], target, named=name == pattern)
         served.update(() if refusal else (pattern,))
         refusals.update({} if refusal is None else {pattern: refusal})
-        said = replace(row, notes=made.notes(target), multipliers=made.multipliers(target))
+        notes = (*made.notes(target), *(f"used as {USES[each.kind]} too" for each in target.place.also))
+        said = replace(row, notes=notes, multipliers=made.multipliers(target))
         yield _Job(replace(said, scheme=str(made), std=std), parameter, made, target)
     for pattern, refusal in refusals.items():
         if pattern not in served:  # a scheme for what is not there is a mistake, not a matter of biases

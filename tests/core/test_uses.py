@@ -83,3 +83,23 @@ def test_a_table_and_a_table_that_is_a_head_too():
     ids = torch.zeros(2, 5, dtype=torch.long)
     assert layout_of((50, 8), functional.embedding, ids).kind is Kind.LOOKUP
     assert layout_of((50, 8), lambda x, w: functional.embedding(x, w) @ w.T, ids) is None
+
+
+def split_heads(x, w):
+    q, k, v = (functional.linear(x, w) + 1.0).split([48, 16, 16], dim=-1)
+    return torch.cat([q.view(*q.shape[:-1], 3, 16).sum(-2), k, v], -1)
+
+
+@pytest.mark.parametrize(
+    ("use", "parts"),
+    [
+        (split_heads, (48, 16, 16)),  # grouped queries
+        (lambda x, w: functional.linear(x, w).chunk(2, -1)[0].sigmoid(), (40, 40)),  # a packed gate
+        (functional.linear, ()),
+        (lambda x, w: functional.linear(x, w).split([16, 16], 0)[0], ()),  # examples, not outputs
+    ],
+)
+def test_a_weight_that_is_split_behind_is_packed(use, parts):
+    layout = layout_of((80, 64), use, torch.randn(32, 64))
+    assert (layout.outputs, layout.inputs, layout.parts) == ((0,), (1,), parts)
+    assert layout.fans.fan_out == 80 / max(len(parts), 1)

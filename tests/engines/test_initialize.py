@@ -139,3 +139,49 @@ def test_the_activation_behind_a_layer_gives_its_gain():
     named = {row.name: row.std for row in jr.initialize(model, "activation_gain(activation=gelu)").rows}
     assert rows["0.weight"] == named["0.weight"]
     assert rows["2.weight"] != named["2.weight"]
+
+
+def test_packed_projections_get_an_orthogonal_matrix_each():
+    class Attention(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv = torch.nn.Linear(32, 96)
+
+        def forward(self, x):
+            q, k, v = self.qkv(x).chunk(3, dim=-1)
+            return torch.softmax(q @ k.transpose(-1, -2), -1) @ v
+
+    model = Attention()
+    jr.initialize(model, "orthogonal", batch="2,5,32")
+    for part in model.qkv.weight.detach().double().split(32):
+        assert torch.allclose(part @ part.T, torch.eye(32, dtype=torch.float64), atol=1e-5)
+
+
+def test_a_tied_table_says_what_else_it_is():
+    class Tied(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Embedding(50, 16)
+
+        def forward(self, ids):
+            return self.table(ids) @ self.table.weight.T
+
+    done = jr.initialize(Tied(), "normal(std=0.02)", batch=torch.zeros(2, 5, dtype=torch.long))
+    assert "used as a weight too" in str(done)
+
+
+def test_bilinear_layers_have_the_fans_of_both_inputs():
+    torch.manual_seed(0)
+    layer = torch.nn.Bilinear(24, 40, 30, bias=False)
+    rows = jr.initialize(layer, "he_normal").rows
+    assert rows[0].std == pytest.approx(math.sqrt(2 / (24 * 40)))
+    x, other = torch.randn(512, 24, requires_grad=True), torch.randn(512, 40)
+    gains = {"fan_in": [], "fan_out": []}
+    for seed in range(20):
+        for mode, found in gains.items():
+            jr.initialize(layer, f"variance_scaling(mode={mode})", seed=seed)
+            y = layer(x, other)
+            (back,) = torch.autograd.grad(y, x, torch.randn(y.shape))
+            found.append(float((y if mode == "fan_in" else back).detach().square().mean()))
+    assert sum(gains["fan_in"]) / 20 == pytest.approx(1.0, abs=0.05)
+    assert sum(gains["fan_out"]) / 20 == pytest.approx(1.0, abs=0.05)

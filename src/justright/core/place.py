@@ -43,6 +43,8 @@ class Place:
         Units of the network, and of the network whose step size was tuned.
     weight
         Layout of the weight that a bias belongs to.
+    also
+        Layouts of other uses than the one that counts, as of a table that is the output layer too.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class Place:
     width: int | None = None
     base_width: int | None = None
     weight: WeightLayout | None = None
+    also: tuple[WeightLayout, ...] = ()
 
 
 NOWHERE: Final = Place()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from justright.core.graph import Graph, Node, Parameter, ParameterUse
 from justright.core.layout import Kind, WeightLayout
 from justright.core.vocabulary import Kind as Operators
 
-__all__ = ["parameter_layout", "weight_layout"]
+__all__ = ["parameter_layout", "readings", "weight_layout"]
 
 
 def parameter_layout(graph: Graph, parameter: Parameter) -> WeightLayout | None:
@@ -17,8 +19,43 @@ def parameter_layout(graph: Graph, parameter: Parameter) -> WeightLayout | None:
     WeightLayout or None
         ``None`` when a use cannot be read, or two uses disagree.
     """
-    readings = {_from_use(graph, parameter, use) or _plain(graph, parameter, use) for use in parameter.uses}
-    return readings.pop() if len(readings) == 1 else None
+    found = readings(graph, parameter)
+    return found[0] if len(found) == 1 else None
+
+
+def readings(graph: Graph, parameter: Parameter) -> tuple[WeightLayout | None, ...]:
+    """Return the different layouts that the uses of a parameter give it, in their order; ``None`` for one not read.
+
+    A weight whose outputs are split right behind it, as queries, keys and values, is packed of so many parts.
+    """
+    found = (
+        _packed(graph, use, _from_use(graph, parameter, use)) or _plain(graph, parameter, use) for use in parameter.uses
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _packed(graph: Graph, use: ParameterUse, layout: WeightLayout | None) -> WeightLayout | None:
+    """Add the parts of a matrix that the graph splits along its outputs."""
+    if layout is None or layout.spatial or layout.copies:
+        return layout
+    site = graph.nodes[use.node].outputs[0]
+    while len(readers := graph.consumers[site]) == 1:
+        node = graph.nodes[readers[0]]
+        if node.op in {"split", "chunk"} and _last(graph, node):
+            sizes = tuple(graph.sites[output].shape[-1] for output in node.outputs)
+            whole = sum(sizes) == layout.shape[layout.outputs[0]] and len(sizes) > 1
+            return replace(layout, parts=sizes) if whole else layout
+        kept = graph.sites[node.outputs[0]].shape[-1:] == graph.sites[site].shape[-1:]
+        if node.op not in {"add", "view", "clone"} or not kept:
+            return layout
+        site = node.outputs[0]
+    return layout
+
+
+def _last(graph: Graph, node: Node) -> bool:
+    """Say whether a node splits the last axis."""
+    before, after = graph.sites[node.operands[0].site].shape, graph.sites[node.outputs[0]].shape
+    return before[:-1] == after[:-1] and before[-1] != after[-1]
 
 
 def _plain(graph: Graph, parameter: Parameter, use: ParameterUse) -> WeightLayout | None:

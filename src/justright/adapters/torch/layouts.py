@@ -72,6 +72,11 @@ def _weight_or_bias(leaf: str, shape: tuple[int, ...], weight: WeightLayout) -> 
     return (_shift(shape), Place(weight=weight)) if leaf == "bias" else None
 
 
+def _bilinear(module: Any, leaf: str, shape: tuple[int, ...]) -> Reading | None:  # noqa: ANN401
+    # to one of the two inputs the other one is what taps are: each output sums over it, and so does each gradient
+    return _weight_or_bias(leaf, shape, WeightLayout(tuple(module.weight.shape), (0,), (1,), spatial=(2,)))
+
+
 def _embedding(_module: Any, leaf: str, shape: tuple[int, ...]) -> Reading | None:  # noqa: ANN401
     return (WeightLayout.embedding(shape), Place(role="embedding")) if leaf == "weight" else None
 
@@ -111,6 +116,7 @@ def _shift(shape: tuple[int, ...]) -> WeightLayout:
 
 READERS: Final[tuple[tuple[Any, Callable[[Any, str, tuple[int, ...]], Reading | None]], ...]] = (
     (nn.Linear, _dense),
+    (nn.Bilinear, _bilinear),
     (CONVOLUTIONS, _convolution),
     ((nn.Embedding, nn.EmbeddingBag), _embedding),
     (NORMS, _norm),
