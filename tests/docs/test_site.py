@@ -90,7 +90,7 @@ def test_every_command_is_in_the_reference(pages):
 
 @pytest.mark.parametrize("page", ["index.md", "contributing.md", "changelog.md", "license.md"])
 def test_links_of_the_repositorys_files_lead_to_pages(page, pages):
-    known = {*pages, *(path.name for path in (ROOT / "docs").glob("*.md"))}
+    known = {*pages, *(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))}
     links = [link for link in re.findall(r"\]\(([^)#]+)", pages[page]) if not link.startswith("http")]
     assert set(links) <= known
     assert links or page in {"changelog.md", "license.md"}

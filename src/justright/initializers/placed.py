@@ -10,7 +10,7 @@ from justright.core.streams import Stream
 from justright.initializers.base import Declared, Elementwise, Floats, Initializer, Part, Target
 from justright.initializers.laws import Constant, Law
 
-__all__ = ["Placed"]
+__all__ = ["Deep", "Placed"]
 
 
 @dataclass(frozen=True)
@@ -56,3 +56,33 @@ class Placed(Initializer):
         if count < 1:
             raise self.refused(target, "a network with residual branches", "he_normal")
         return count
+
+
+@dataclass(frozen=True)
+class Deep(Placed):
+    """A scheme for transformers whose weights depend on the number of blocks.
+
+    Parameters
+    ----------
+    layers
+        Blocks; zero for half the residual branches that the network has, two of which make a block.
+    """
+
+    layers: int = 0
+
+    def __post_init__(self) -> None:
+        self.needs(self.layers == int(self.layers) >= 0, "a whole number of blocks, or zero for those of the network")
+
+    def blocks(self, target: Target) -> float:
+        """Return the number of blocks, or raise `SchemeError` if it is not known."""
+        if self.layers:
+            return self.layers
+        if target.place.branches is None:
+            raise self.refused(
+                target, "the number of blocks, from a batch or as a parameter of the scheme", f"{self.name}(layers=12)"
+            )
+        return self.needs_branches(target) / 2.0
+
+    def outside(self, target: Target) -> bool:
+        """Say whether a weight is known to lie in no residual branch."""
+        return bool(target.place.branches) and target.place.branch is None

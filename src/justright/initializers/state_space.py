@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +15,12 @@ from justright.initializers.base import Declared, Floats, Initializer, Part, Tar
 from justright.initializers.structured import Array
 
 __all__: list[str] = []
+
+FREQUENCIES: Final[Mapping[str, Callable[[Array], Array]]] = MappingProxyType({
+    "lin": lambda n: np.pi * n,
+    "inv": lambda n: 2 * n.size / np.pi * (2 * n.size / (2 * n + 1) - 1),  # the state has two numbers a pair
+})
+"""Imaginary parts of S4D-Lin and of S4D-Inv [Gu2022]."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +80,43 @@ class MambaALog(_Fixed):
         if not target.shape or not target.size:
             raise self.refused(target, "one axis or more", "zeros")
         return np.broadcast_to(np.log(np.arange(1.0, target.shape[-1] + 1.0)), target.shape)
+
+
+@initializer("s4d")
+@dataclass(frozen=True)
+class S4d(_Fixed):
+    """A diagonal of conjugate pairs that all decay alike, each at a frequency of its own.
+
+    Formula: ``A[..., n] = -1/2 + i w_n`` with ``w_n = pi n`` (lin), or ``w_n = N / pi (N / (2 n + 1) - 1)`` (inv), N
+    being the size of the state: two for each pair that is stored [Gu2022]. Stored as two real parameters: the real
+    part as ``log(1/2)``, for ``-exp(log_A_real)``, the imaginary part as it is. Which of the two a parameter is, is
+    told by `part`, or by ``real`` or ``imag`` in its name.
+
+    When to use it: S4D and other diagonal models of complex numbers: inv for the frequencies of HiPPO, lin for even
+    ones.
+
+    When not: real diagonals: mamba_a_log. Full matrices: hippo_legs.
+
+    Parameters
+    ----------
+    frequencies
+        ``"lin"`` or ``"inv"``.
+    part
+        ``"real"`` or ``"imag"``; by the name, if empty.
+    """
+
+    frequencies: str = "lin"
+    part: str = ""
+
+    def __post_init__(self) -> None:
+        self.needs(self.frequencies in FREQUENCIES, f"one of {', '.join(FREQUENCIES)}")
+        self.needs(self.part in {"", "real", "imag"}, "real, imag, or nothing for that of the name")
+
+    def values(self, target: Target) -> Array:
+        """Return the logarithms of the decay rates, or the frequencies."""
+        named = [part for part in ("real", "imag") if part in target.name.lower()]
+        parts = [self.part] if self.part else named
+        if len(parts) != 1 or not target.shape or not target.size:
+            raise self.refused(target, "real or imag in the name, and one axis or more", f"{self.name}(part='imag')")
+        rates = FREQUENCIES[self.frequencies](np.arange(target.shape[-1], dtype=np.float64))
+        return np.broadcast_to(np.full_like(rates, np.log(0.5)) if parts == ["real"] else rates, target.shape)

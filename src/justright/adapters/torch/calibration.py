@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from justright.adapters.base import Job
-from justright.adapters.torch.layouts import holders
+from justright.adapters.torch.layers import TRANSPOSED, along, channels_of, divisor, layers_of, output_of
 from justright.adapters.torch.metalearned import GradInit, MetaInit
-from justright.core.layout import Kind
-from justright.errors import ForwardError, InputError
+from justright.errors import InputError
 
 __all__ = ["Row", "calibrate"]
 
@@ -94,7 +93,7 @@ class _Lsuv:
 
     def __init__(self, jobs: Sequence[Job], scheme: Scheme) -> None:
         self.job, self.scheme = jobs[0], scheme
-        self.layers = _layers(self.job)
+        self.layers = layers_of(self.job)
         self.total = len(self.layers)
         self.memory: dict[str, Any] = {"rows": []}
 
@@ -104,12 +103,12 @@ class _Lsuv:
 
     def step(self, index: int) -> None:
         name, layer = self.layers[index]
-        first = std = float(_output(self.job, name, layer).std())
+        first = std = float(output_of(self.job, name, layer).std())
         for _ in range(int(self.scheme.attempts)):
             if abs(std**2 - 1.0) <= self.scheme.tolerance:
                 break
-            layer.weight.data.div_(_divisor(std, name))
-            std = float(_output(self.job, name, layer).std())
+            layer.weight.data.div_(divisor(std, name))
+            std = float(output_of(self.job, name, layer).std())
         self.memory["rows"].append((f"{name}.weight", first, std))
 
 
@@ -117,7 +116,7 @@ class _Krahenbuhl:
     """Gives the channels of one layer in each step mean zero and variance one."""
 
     def __init__(self, jobs: Sequence[Job], scheme: Scheme) -> None:  # noqa: ARG002  it has no parameters
-        self.job, self.layers = jobs[0], _layers(jobs[0])
+        self.job, self.layers = jobs[0], layers_of(jobs[0])
         self.total = len(self.layers)
         self.memory: dict[str, Any] = {"rows": []}
 
@@ -127,93 +126,26 @@ class _Krahenbuhl:
 
     def step(self, index: int) -> None:
         name, layer = self.layers[index]
-        output = _output(self.job, name, layer)
-        axis = _channels(layer, output)
+        output = output_of(self.job, name, layer)
+        axis = channels_of(layer, output)
         values = output.double().movedim(axis, 0).flatten(1)
         mean, std = values.mean(1), values.std(1)
-        _divisor(float(std.min()), name)
+        divisor(float(std.min()), name)
         weight = layer.weight.data
         transposed = isinstance(layer, TRANSPOSED)
-        weight.div_(_along(std, int(transposed), weight, layer.groups if transposed else 1))
+        weight.div_(along(std, int(transposed), weight, layer.groups if transposed else 1))
         if layer.bias is not None:
             old = layer.bias.data.double()
             layer.bias.data.copy_((old - mean) / std)
-        self.memory["rows"].append((f"{name}.weight", float(values.std()), float(_output(self.job, name, layer).std())))
+        self.memory["rows"].append(
+            (f"{name}.weight", float(values.std()), float(output_of(self.job, name, layer).std()))
+        )
 
 
 METHODS: Final[Mapping[str, Callable[[Sequence[Job], Scheme], _Method]]] = {
     "lsuv": _Lsuv, "krahenbuhl": _Krahenbuhl, "metainit": MetaInit, "gradinit": GradInit,
 }  # fmt: skip
 """How each scheme of the catalogue works."""
-
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-
-
-class _Reached(Exception):  # noqa: N818  it ends a forward pass, and is no error
-    """The layer that was waited for has run."""
-
-
-def _output(job: Job, name: str, layer: nn.Module) -> Tensor:
-    """Return what one layer makes of the batch at its first call."""
-    found: list[Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:  # noqa: ANN401
-        found.append(output.detach())
-        raise _Reached
-
-    with torch.no_grad():
-        handle = layer.register_forward_hook(keep)
-        try:
-            job.model(*job.args, **job.kwargs)
-        except _Reached:
-            return found[0]
-        finally:
-            handle.remove()
-    raise ForwardError(
-        "the layer did not run", where=name, expected="the same forward pass every time", try_="eval mode"
-    )
-
-
-def _layers(job: Job) -> list[tuple[str, Any]]:
-    """Return the modules with a weight that joins inputs and outputs, in the order of their first call."""
-    kinds = {name: target for name, (target, _, _) in holders(job.model)}
-    order: dict[str, nn.Module] = {}
-    handles = []
-    for name, module in job.model.named_modules():
-        target = kinds.get(f"{name}.weight".lstrip("."))
-        if target is not None and target.layout.kind is Kind.MATRIX and module.weight.requires_grad:
-            handles.append(module.register_forward_hook(lambda *_, n=name, m=module: order.setdefault(n, m) and None))
-    try:
-        with torch.no_grad():
-            job.model(*job.args, **job.kwargs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not order:
-        raise ForwardError("no layer with a weight ran", where=type(job.model).__name__,
-                           expected="linear or convolutional layers", try_="jr.initialize")  # fmt: skip
-    return list(order.items())
-
-
-def _channels(layer: nn.Module, output: Tensor) -> int:
-    taps = layer.weight.ndim - 2  # type: ignore[union-attr,operator]
-    return output.ndim - 1 - int(taps)
-
-
-def _along(values: Tensor, axis: int, weight: Tensor, groups: int) -> Tensor:
-    """Return a number for each output channel in a shape that a weight can be divided by."""
-    if groups == 1:
-        return values.to(weight.dtype).reshape([-1 if at == axis else 1 for at in range(weight.ndim)])
-    inputs = weight.shape[0] // groups
-    grouped = values.to(weight.dtype).reshape(groups, 1, -1).expand(groups, inputs, -1).reshape(weight.shape[0], -1)
-    return grouped.reshape(*grouped.shape, *(1,) * (weight.ndim - 2))
-
-
-def _divisor(std: float, name: str) -> float:
-    if not 0.0 < std < float("inf"):
-        found, expected = f"an output of standard deviation {std:.3g}", "an output that varies, and is finite"
-        raise ForwardError(found, where=name, expected=expected, try_="jr.check, which shows where it ends")
-    return std
 
 
 @contextmanager
