@@ -96,6 +96,14 @@ def cases() -> Iterator[Case]:
     experts = WeightLayout((8, 96, 48), (2,), (1,), copies=(0,))
     yield Case("expert stack [experts, in, out]", experts, lambda w, x: torch.einsum("ebi,eio->ebo", x, w),
                (8, 128, 96), (8, 96, 48))  # fmt: skip
+    gates = WeightLayout((256, 64), (0,), (1,), parts=(64, 64, 64, 64))
+    yield Case("recurrent weights of an LSTM: one gate", gates, lambda w, x: linear(x, w[64:128]), (512, 64))
+    bilinear = WeightLayout((30, 24, 40), (0,), (1,), spatial=(2,))
+    other = torch.randn(512, 40, generator=torch.Generator().manual_seed(1))
+    yield Case("bilinear, to its first input", bilinear, lambda w, x: torch.einsum("bi,oij,bj->bo", x, w, other),
+               (512, 24))  # fmt: skip
+    yield Case("low-rank pair: the first matrix", WeightLayout.dense((16, 96)), lambda w, x: linear(x, w), (512, 96),
+               (96, 16))  # fmt: skip
     table = WeightLayout((500, 64), (1,), (0,), kind=Kind.LOOKUP)
     yield Case("embedding, looked up", table, lambda w, x: w[x[:, 0].abs().mul(97).long() % 500] * x[:, 1:2] ** 0,
                (512, 64), (500, 64))  # fmt: skip

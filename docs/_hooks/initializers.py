@@ -36,7 +36,8 @@ TARGETS = (  # the first that a scheme can serve is shown
     ("the recurrent weights of an RNN of 128 units", WeightLayout.dense((WIDTH, WIDTH)),
      Place(gates=("h",), role="recurrent")),
 )  # fmt: skip
-WRITTEN = {"mup": "mup(base=64)", "spectral_mup": "spectral_mup(base=64)", "completep": "completep(base=64)"}
+WRITTEN = {"mup": "mup(base=64)", "spectral_mup": "spectral_mup(base=64)", "completep": "completep(base=64)",
+           "s4d": "s4d(part=imag)"}  # fmt: skip
 """Schemes that are shown with parameters, since they have no defaults for all."""
 
 ACTIVATIONS = {"linear": lambda x: x, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}

@@ -36,6 +36,8 @@ MATRICES = {
     "linear": ((40, 96), functional.linear, (64, 96)),
     "linear of the transpose": ((96, 40), lambda x, w: functional.linear(x, w.t()), (64, 96)),
     "einsum": ((96, 40), lambda x, w: torch.einsum("bi,io->bo", x, w), (64, 96)),
+    "multi-head kernel": ((96, 4, 10), lambda x, w: torch.einsum("bi,ihd->bhd", x, w), (64, 96)),
+    "multi-head output": ((4, 24, 40), lambda x, w: torch.einsum("bhd,hdo->bo", x, w), (64, 4, 24)),
     "convolution": ((24, 8, 3, 3), lambda x, w: functional.conv2d(x, w, groups=2), (2, 16, 24, 24)),
     "transposed": ((16, 8, 4), lambda x, w: functional.conv_transpose1d(x, w, stride=2), (4, 16, 200)),
     "experts": ((4, 96, 40), torch.bmm, (4, 32, 96)),

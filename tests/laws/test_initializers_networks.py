@@ -166,11 +166,11 @@ def test_t_fixup_is_the_papers_formula():
     xavier = scheme("xavier_normal").law(Target("w", matrix)).std
     laws = {
         each: scheme(each).law(Target("w", matrix)).std / xavier
-        for each in ("t_fixup(layers=8)", "t_fixup(decoder=True)")
+        for each in ("t_fixup(layers=8)", "t_fixup(layers=6, decoder=True)")
     }
     assert laws["t_fixup(layers=8)"] == pytest.approx(0.67 * 8**-0.25)
-    assert laws["t_fixup(decoder=True)"] == pytest.approx(54**-0.25)
-    assert scheme("t_fixup").law(Target("w", table)).std == pytest.approx(512**-0.5 * 54**-0.25)
+    assert laws["t_fixup(layers=6, decoder=True)"] == pytest.approx(54**-0.25)
+    assert scheme("t_fixup(layers=6)").law(Target("w", table)).std == pytest.approx(512**-0.5 * 54**-0.25)
 
 
 @pytest.mark.parametrize(

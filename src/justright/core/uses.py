@@ -10,6 +10,9 @@ from justright.core.vocabulary import Kind as Operators
 
 __all__ = ["parameter_layout", "readings", "weight_layout"]
 
+Axes = tuple[tuple[int, ...], ...]
+"""For each axis that is seen, the axes of the parameter."""
+
 
 def parameter_layout(graph: Graph, parameter: Parameter) -> WeightLayout | None:
     """Read the layout of a parameter of any kind from its uses: a weight, a table, a factor or a bias.
@@ -43,7 +46,7 @@ def _packed(graph: Graph, use: ParameterUse, layout: WeightLayout | None) -> Wei
         node = graph.nodes[readers[0]]
         if node.op in {"split", "chunk"} and _last(graph, node):
             sizes = tuple(graph.sites[output].shape[-1] for output in node.outputs)
-            whole = sum(sizes) == layout.shape[layout.outputs[0]] and len(sizes) > 1
+            whole = len(layout.outputs) == 1 and sum(sizes) == layout.shape[layout.outputs[0]] and len(sizes) > 1
             return replace(layout, parts=sizes) if whole else layout
         kept = graph.sites[node.outputs[0]].shape[-1:] == graph.sites[site].shape[-1:]
         if node.op not in {"add", "view", "clone"} or not kept:
@@ -92,18 +95,18 @@ def _from_use(graph: Graph, parameter: Parameter, use: ParameterUse) -> WeightLa
     if axes is None or seen is None or max(seen) >= len(axes):
         return None
     outputs, inputs = axes[seen[0]], axes[seen[1]]
-    if min(outputs, inputs) < 0:
+    if not outputs or not inputs:
         return None
     shape = graph.sites[parameter.site].shape
     stacked = node.op in {"batched_matmul", "batched_linear"}
-    copies = tuple(axis for axis in axes[:1] if stacked and axis >= 0)
-    spatial = () if stacked else tuple(axis for axis in axes[2:] if axis not in {outputs, inputs})
+    copies = axes[0] if stacked else ()
+    spatial = () if stacked else tuple(axis for seen_axis in axes[2:] for axis in seen_axis)
     steps = node.attributes.get("stride", ()) if spatial else ()
     stride = tuple(int(step) for step in (steps if isinstance(steps, list | tuple) else (steps,) * len(spatial)))
     return WeightLayout(
         shape,
-        (outputs,),
-        (inputs,),
+        outputs,
+        inputs,
         spatial,
         copies,
         groups=int(node.attributes.get("groups", 1)),
@@ -123,8 +126,8 @@ def _seen_axes(node: Node, operand: str) -> tuple[int, int] | None:
     return None
 
 
-def _stored_axes(graph: Graph, parameter: Parameter, node: Node, operand: str) -> tuple[int, ...] | None:
-    """For each axis that the operator sees, the axis of the parameter it is, -1 for one of length one that was put in.
+def _stored_axes(graph: Graph, parameter: Parameter, node: Node, operand: str) -> Axes | None:
+    """For each axis that the operator sees, the axes of the parameter that it is: none if put in, several if merged.
 
     ``None`` past any other reshape.
     """
@@ -136,7 +139,7 @@ def _stored_axes(graph: Graph, parameter: Parameter, node: Node, operand: str) -
             return None
         chain.append(producer)
         site = producer.operands[0].site
-    axes: tuple[int, ...] = tuple(range(len(graph.sites[parameter.site].shape)))
+    axes: Axes = tuple((axis,) for axis in range(len(graph.sites[parameter.site].shape)))
     for view in reversed(chain):
         moved = _moved(view, axes) or _refitted(graph, view, axes)
         if moved is None:
@@ -145,7 +148,7 @@ def _stored_axes(graph: Graph, parameter: Parameter, node: Node, operand: str) -
     return axes
 
 
-def _moved(view: Node, axes: tuple[int, ...]) -> tuple[int, ...] | None:
+def _moved(view: Node, axes: Axes) -> Axes | None:
     if view.op in {"clone", "detach", "alias", "cast"}:
         return axes
     if view.op == "permute":
@@ -160,13 +163,20 @@ def _moved(view: Node, axes: tuple[int, ...]) -> tuple[int, ...] | None:
     return None
 
 
-def _refitted(graph: Graph, view: Node, axes: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Follow axes through a view that only puts in, or leaves out, axes of length one."""
+def _refitted(graph: Graph, view: Node, axes: Axes) -> Axes | None:
+    """Follow axes through a view that puts in or leaves out axes of length one, or merges neighbours."""
     if view.op not in {"view", "unsqueeze", "squeeze"}:
         return None
     before, after = graph.sites[view.operands[0].site].shape, graph.sites[view.outputs[0]].shape
-    kept = [axis for axis, size in zip(axes, before, strict=True) if size != 1]
-    if [size for size in before if size != 1] != [size for size in after if size != 1]:
-        return None
-    left = iter(kept)
-    return tuple(-1 if size == 1 else next(left) for size in after)
+    left = [(axis, size) for axis, size in zip(axes, before, strict=True) if size != 1]
+    fitted: list[tuple[int, ...]] = []
+    for size in after:
+        merged: tuple[int, ...] = ()
+        length = 1
+        while length < size and left:
+            axis, each = left.pop(0)
+            merged, length = (*merged, *axis), length * each
+        if length != size:
+            return None
+        fitted.append(merged)
+    return None if left else tuple(fitted)
