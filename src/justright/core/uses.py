@@ -75,7 +75,7 @@ def _plain(graph: Graph, parameter: Parameter, use: ParameterUse) -> WeightLayou
 
 
 def weight_layout(graph: Graph, parameter: Parameter) -> WeightLayout | None:
-    """Read the layout of a parameter from its uses.
+    """Read the layout of a matrix or a kernel whose units lie along one axis, from its uses.
 
     Returns
     -------
@@ -83,9 +83,9 @@ def weight_layout(graph: Graph, parameter: Parameter) -> WeightLayout | None:
         ``None`` when no use is a contraction this function can read, or when two uses disagree (a matrix tied as
         embedding and output head has two layouts); nothing is guessed.
     """
-    readings = {_from_use(graph, parameter, use) for use in parameter.uses}
-    readings.discard(None)
-    return readings.pop() if len(readings) == 1 else None
+    found = {_from_use(graph, parameter, use) for use in parameter.uses}
+    found = {each for each in found if each is not None and not each.copies and len(each.outputs) == 1}
+    return found.pop() if len(found) == 1 else None
 
 
 def _from_use(graph: Graph, parameter: Parameter, use: ParameterUse) -> WeightLayout | None:
