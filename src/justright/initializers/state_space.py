@@ -16,10 +16,12 @@ from justright.initializers.structured import Array
 
 __all__: list[str] = []
 
-FREQUENCIES: Final[Mapping[str, Callable[[Array], Array]]] = MappingProxyType({
-    "lin": lambda n: np.pi * n,
-    "inv": lambda n: 2 * n.size / np.pi * (2 * n.size / (2 * n + 1) - 1),  # the state has two numbers a pair
-})
+FREQUENCIES: Final[Mapping[str, Callable[[Array], Array]]] = MappingProxyType(
+    {
+        "lin": lambda n: np.pi * n,
+        "inv": lambda n: 2 * n.size / np.pi * (2 * n.size / (2 * n + 1) - 1),  # the state has two numbers a pair
+    }
+)
 """Imaginary parts of S4D-Lin and of S4D-Inv [Gu2022]."""
 
 
