@@ -1,4 +1,4 @@
-"""Initialization by data: weights that are changed by what batches do in the network."""
+"""Initialization by data: weights that are changed by what batches do in the network, or by what weights it has."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from justright.adapters.base import adapter_of
 from justright.errors import InputError
 from justright.initializers.base import Initializer
+from justright.initializers.driven import DataDriven
 from justright.initializers.parsing import scheme as parsed
 from justright.initializing import initialize
 
@@ -29,7 +30,7 @@ class Calibrated:
         As it is written.
     rows
         Name of a parameter, and what the scheme works on before and after: the standard deviation of the layer's
-        output (lsuv, krahenbuhl), the norm of the weight (metainit), its factor (gradinit).
+        output (lsuv, krahenbuhl), the norm of the weight (metainit, pissa), a factor (gradinit, admin).
     """
 
     scheme: str
@@ -51,21 +52,22 @@ def calibrate(
     state: str | Path | None = None,
     progress: Progress | bool = False,
 ) -> Calibrated:
-    """Set the weights of a model by a scheme that needs batches, in place.
+    """Set the weights of a model by a scheme that needs batches, or the weights that are there, in place.
 
     Parameters
     ----------
     model
         A `torch.nn.Module`; it runs in evaluation mode, and is in its own mode again afterwards.
     batches
-        One or more, in any form that `justright.check` takes. lsuv and krahenbuhl use the first; metainit and gradinit
-        go through them again and again.
+        One or more, in any form that `justright.check` takes; none for pissa. metainit and gradinit go through them
+        again and again, the others use the first.
     scheme
-        ``"lsuv"``, ``"krahenbuhl"``, ``"metainit(steps=50)"``, ``"gradinit"``: their pages say what they do.
+        ``"lsuv"``, ``"krahenbuhl"``, ``"metainit(steps=50)"``, ``"gradinit"``, ``"admin"``, ``"pissa"``: their pages
+        say what they do.
     loss
         As for `justright.check`; metainit and gradinit need one.
     seed
-        Of the weights that lsuv and krahenbuhl begin with; the others begin with those that are there.
+        Of the weights that lsuv, krahenbuhl and admin begin with; the others begin with those that are there.
     state
         File in which each finished step is kept: the same call after an interruption goes on from there, and ends with
         the same bits as without one.
@@ -81,7 +83,8 @@ def calibrate(
     Raises
     ------
     InputError
-        If there is no batch, the scheme needs none, or the state is of another call.
+        If there is no batch, the scheme needs none, or the state is of another call; or if the model has not the
+        parameters that the scheme sets.
     ForwardError
         If a layer's output does not vary or is not finite; the model is then as it was.
 
@@ -94,19 +97,18 @@ def calibrate(
     1.0
     """
     chosen = parsed(scheme)
-    start = getattr(chosen, "start", None)
-    if start is None:
+    if not isinstance(chosen, DataDriven):
         raise InputError(f"the scheme {chosen}", where="calibrate", expected="a scheme that needs batches",
                          try_=f"jr.initialize(model, {str(chosen)!r})")  # fmt: skip
-    if not len(batches):
+    if chosen.reads_batches and not len(batches):
         raise InputError("no batch", where="calibrate", expected="one batch or more", try_="[next(iter(loader))]")
     adapter = adapter_of(model)
     jobs = [adapter.prepare(model, batch, loss) for batch in batches]
     key = f"{chosen}, seed {seed}"
     with _telling(progress) as told:
         rows = adapter.calibrate(
-            jobs, chosen, state=None if state is None else Path(state), key=key,
-            begin=lambda: initialize(model, start, seed=seed) if start else None, progress=told,
+            model, jobs, chosen, state=None if state is None else Path(state), key=key,
+            begin=lambda: initialize(model, chosen.start, seed=seed) if chosen.start else None, progress=told,
         )  # fmt: skip
     return Calibrated(str(chosen), tuple(rows))
 

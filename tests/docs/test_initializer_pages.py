@@ -39,7 +39,7 @@ def test_every_scheme_has_a_page_and_all_but_data_driven_ones_a_picture():
         else:
             assert f"({name}.svg)" in text
             assert ElementTree.fromstring(picture).findall(".//*")
-    assert without == ["gradinit", "krahenbuhl", "lsuv", "metainit"]
+    assert without == ["admin", "gradinit", "krahenbuhl", "lsuv", "metainit", "pissa"]
 
 
 def test_profiles_show_what_the_schemes_are_for():

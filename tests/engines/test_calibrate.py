@@ -64,12 +64,124 @@ def test_lsuv_gives_every_layer_unit_variance(model, batches):
 
 @pytest.mark.parametrize(("model", "batches"), [(mlp(), data()), (cnn(), images())])
 def test_krahenbuhl_gives_every_channel_mean_zero_and_unit_variance(model, batches):
-    jr.calibrate(model, batches, "krahenbuhl")
+    jr.calibrate(model, batches, "krahenbuhl(rounds=0)")
     x = batches[0][0] if isinstance(batches[0], tuple) else batches[0]
     for output in outputs(model, x).values():
         channels = output.double().transpose(0, 1).flatten(1)
         assert channels.mean(1).abs().max() < 1e-4
         assert (channels.std(1) - 1).abs().max() < 1e-3
+
+
+def rates(model, x):
+    """Return the norm of the gradient over the norm of the weight, averaged over gradients of the test's own."""
+    layers = [module for module in model.modules() if hasattr(module, "weight")]
+    found = torch.zeros(len(layers), dtype=torch.float64)
+    for _ in range(8):
+        output = model(x)
+        gradients = torch.autograd.grad(output, [each.weight for each in layers], torch.randn_like(output))
+        pairs = zip(gradients, layers, strict=True)
+        found += torch.stack([(g.norm() / each.weight.norm()).detach().double() for g, each in pairs])
+    return found / 8
+
+
+@pytest.mark.parametrize(("make", "batches"), [(lambda: mlp(nn.ReLU, 8), data()), (cnn, images())])
+def test_krahenbuhl_makes_rates_of_change_equal_and_leaves_what_rectifiers_compute(make, batches):
+    x = batches[0][0] if isinstance(batches[0], tuple) else batches[0]
+    before, after = make(), make()
+    jr.calibrate(before, batches, "krahenbuhl(rounds=0)")
+    result = jr.calibrate(after, batches, "krahenbuhl")
+    first, last = rates(before, x), rates(after, x)
+    assert first.max() / first.min() > 1.5
+    assert last.max() / last.min() < 1.35  # one random gradient there, eight others here
+    assert float(last.log().mean()) == pytest.approx(float(first.log().mean()), abs=0.1)
+    assert torch.allclose(before(x), after(x), atol=1e-3)
+    assert len(result.rows) == len(first)
+
+
+def test_krahenbuhl_takes_back_a_step_that_changes_the_output():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.layers = nn.ModuleList(nn.Linear(32, 32) for _ in range(6))
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = x + torch.exp(layer(x))
+            return self.layers[-1](x)
+
+    left, tried = Residual(), Residual()
+    jr.calibrate(left, data(), "krahenbuhl(rounds=0)")
+    jr.calibrate(tried, data(), "krahenbuhl(damping=1.0)")
+    for one, other in zip(left.parameters(), tried.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+class Adapted(nn.Module):
+    """A linear layer with a low-rank pair beside it, as adapters have them."""
+
+    def __init__(self, inputs=24, outputs=40, rank=4, scaling=2.0):
+        super().__init__()
+        self.base_layer = nn.Linear(inputs, outputs)
+        self.lora_A = nn.ModuleDict({"default": nn.Linear(inputs, rank, bias=False)})
+        self.lora_B = nn.ModuleDict({"default": nn.Linear(rank, outputs, bias=False)})
+        self.scaling = {"default": scaling}
+
+    def forward(self, x):
+        scaling = self.scaling["default"]
+        return self.base_layer(x) + scaling * self.lora_B["default"](self.lora_A["default"](x))
+
+
+def test_pissa_moves_the_largest_singular_values_into_the_pair():
+    torch.manual_seed(0)
+    model = nn.Sequential(Adapted(), nn.ReLU(), Adapted(40, 12, rank=3, scaling=0.5))
+    for each in (model[0], model[2]):
+        nn.init.zeros_(each.lora_B["default"].weight)
+    x, before = torch.randn(16, 24), copy.deepcopy(model)
+    result = jr.calibrate(model, [], "pissa")
+    assert torch.allclose(model(x), before(x), atol=1e-5)
+    for index, scaling in ((0, 2.0), (2, 0.5)):
+        values = torch.linalg.svdvals(before[index].base_layer.weight.detach().double())
+        pair = model[index].lora_A["default"].weight, model[index].lora_B["default"].weight
+        rank = len(pair[0])
+        left = torch.linalg.svdvals(model[index].base_layer.weight.detach().double())
+        assert torch.allclose(left[:-rank], values[rank:], atol=1e-5)
+        assert left[-rank:].max() < 1e-5
+        product = torch.linalg.svdvals((pair[1] @ pair[0]).detach().double())[:rank]
+        assert torch.allclose(scaling * product, values[:rank], atol=1e-5)
+        assert torch.allclose(pair[0].norm(), pair[1].norm() * scaling, rtol=1e-5)
+    assert [row[0] for row in result.rows] == ["0.base_layer.weight", "2.base_layer.weight"]
+
+
+class PostNorm(nn.Module):
+    """Residual blocks whose stream has factors, as ``norm(omega x + f(x))``."""
+
+    def __init__(self, depth=8, width=64):
+        super().__init__()
+        torch.manual_seed(0)
+        self.branches = nn.ModuleList(nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+                                      for _ in range(depth))  # fmt: skip
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth))
+        self.omega = nn.ParameterList(nn.Parameter(torch.rand(width)) for _ in range(depth))
+
+    def forward(self, x):
+        for branch, norm, omega in zip(self.branches, self.norms, self.omega, strict=True):
+            x = norm(x * omega + branch(x))
+        return x
+
+
+def test_admin_gives_every_branch_the_share_that_it_has_before_a_norm():
+    model, x = PostNorm(), torch.randn(256, 64)
+    result = jr.calibrate(model, [x], "admin")
+    profiled, stream, total = copy.deepcopy(model), x, float(x.double().var())
+    with torch.no_grad():
+        for index, (branch, norm) in enumerate(zip(profiled.branches, profiled.norms, strict=True)):
+            assert torch.allclose(model.omega[index], torch.tensor(total**0.5), rtol=1e-5)
+            added = branch(stream)
+            total += float(added.double().var())
+            stream = norm(stream + added)
+    assert [name for name, _, _ in result.rows] == [f"omega.{index}" for index in range(8)]
+    assert total > 4.0
 
 
 def quotient(model, batch):
@@ -196,6 +308,12 @@ def test_a_model_that_cannot_be_scaled_is_left_as_it_was():
         (lambda: jr.calibrate(mlp(), data(), "gradinit(bound=0)"), "above zero"),
         (lambda: jr.calibrate(nn.ReLU(), [torch.randn(3, 3)], "lsuv"), "."),
         (lambda: jr.initialize(mlp(), "lsuv"), "jr.calibrate"),
+        (lambda: jr.initialize(Adapted(), "pissa"), "jr.calibrate"),
+        (lambda: jr.calibrate(mlp(), [], "pissa"), "lora_A"),
+        (lambda: jr.calibrate(Adapted(3, 3, rank=4), [], "pissa"), "no smaller rank"),
+        (lambda: jr.calibrate(mlp(), data(), "admin"), "omega"),
+        (lambda: jr.calibrate(mlp(), data(), "admin(factors='0.bias')"), "multiplies no stream"),
+        (lambda: jr.calibrate(mlp(), data(), "krahenbuhl(damping=2)"), "up to one"),
         (lambda: jr.calibrate(mlp(nn.ReLU, 0), data(), "metainit(steps=0)"), "one or more"),
     ],
 )

@@ -244,3 +244,22 @@ def test_torch_default_is_what_torch_draws(layer):
     law = scheme("torch_default").law(target_of(layout))
     distance = np.max(np.abs(law.cdf(np.sort(weight)) - np.arange(weight.size) / weight.size))
     assert distance < 2.6 / math.sqrt(weight.size)  # Kolmogorov, 3e-6
+
+
+@pytest.mark.parametrize("written", ["xavier_normal", "xavier_uniform", "he_normal(mode=fan_out)", "lecun_uniform"])
+def test_packed_parts_of_unlike_sizes_are_matrices_of_their_own(written):
+    """Queries of eight heads with keys and values of two: each part has the variance that it has alone."""
+    parts = (512, 128, 128)
+    layout = WeightLayout((768, 256), (0,), (1,), parts=parts)
+    declared, x = drawn(written, layout)
+    start, squares = 0, 0.0
+    for size in parts:
+        alone = scheme(written).declared(target_of(WeightLayout.dense((size, 256)))).variance
+        found = x[start : start + size].astype(np.float64)
+        assert abs(found.var() - alone) < WIDTH * np.std(np.square(found)) / math.sqrt(found.size)
+        start, squares = start + size, squares + size * alone
+    assert declared.variance == pytest.approx(squares / 768)
+    part = (slice(300, 700, 3), slice(7, 90))
+    assert np.array_equal(scheme(written).sample(target_of(layout), Stream.of(0, "weight"), part), x[part])
+    turned = WeightLayout((256, 768), (1,), (0,), parts=parts)
+    assert np.array_equal(scheme(written).sample(target_of(turned), Stream.of(0, "weight")).T, x)

@@ -35,6 +35,29 @@ def test_recurrent_matrices_are_orthogonal_gate_by_gate(cell):
             assert not parameter.any()
 
 
+@pytest.mark.parametrize("cell", [torch.nn.RNN, torch.nn.LSTM])
+def test_unitary_recurrence_commutes_with_the_imaginary_unit_and_keeps_lengths(cell):
+    """A real matrix is complex-linear on pairs exactly if it commutes with J, which multiplies by i."""
+    model = cell(12, 32)
+    jr.initialize(model, "recurrent_unitary(gain=0.9)")
+    j = torch.kron(torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64), torch.eye(16, dtype=torch.float64))
+    for gate in model.weight_hh_l0.detach().double().split(32):
+        assert torch.allclose(gate @ gate.T, 0.81 * torch.eye(32, dtype=torch.float64), atol=1e-5)
+        assert torch.equal(gate @ j, j @ gate)
+    with pytest.raises(SchemeError, match="even number"):
+        jr.initialize(cell(12, 31), "recurrent_unitary")
+
+
+def test_unitary_matrices_are_uniform():
+    """Of a uniform unitary matrix E|tr U^k|² = k [Diaconis, Shahshahani]: here for 4,000 matrices of size 6."""
+    layout = WeightLayout((4000, 12, 12), (1,), (2,), copies=(0,))
+    x = scheme("unitary").sample(Target("w", layout), Stream.of(0, "w")).astype(np.float64)
+    u = x[:, :6, :6] + 1j * x[:, 6:, :6]
+    for power in (1, 2, 3):
+        squares = np.abs(np.trace(np.linalg.matrix_power(u, power), axis1=1, axis2=2)) ** 2
+        assert abs(squares.mean() - power) < 4.5 * squares.std() / math.sqrt(len(squares))
+
+
 def test_irnn_keeps_its_state_for_ever():
     model = torch.nn.RNN(5, 40, nonlinearity="relu")
     jr.initialize(model, "irnn")

@@ -138,3 +138,29 @@ def test_zero_hadamard_has_full_rank_where_a_layer_widens():
 def test_what_cannot_be_served_is_refused_with_what_would_do(written, layout, says):
     with pytest.raises(SchemeError, match=says):
         drawn(written, layout)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "written", ["orthogonal", "scaled_orthogonal(gain=1.4)", "unitary", "idinit(noise=0.1)", "sparse"]
+)
+def test_rounding_to_a_type_keeps_mean_and_second_moment(written, dtype):
+    """Rounding to the nearest adds errors without a mean, of a size that the step of the type bounds."""
+    torch = pytest.importorskip("torch")
+    x = drawn(written, WeightLayout.dense((384, 384))).astype(np.float64)
+    stored = torch.from_numpy(x).to(getattr(torch, dtype)).double().numpy()
+    step = {"float16": 2**-11, "bfloat16": 2**-8}[dtype]  # largest relative error
+    size = np.abs(x)
+    spread = step * math.sqrt(np.mean(size**2) / x.size)
+    assert abs(np.mean(stored) - np.mean(x)) < 4.5 * spread
+    assert abs(np.mean(stored**2) - np.mean(x**2)) < 4.5 * 2 * step * math.sqrt(np.mean(size**4) / x.size) + (
+        step**2 * np.mean(size**2)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("written", "layout"), [("identity", SQUARE), ("dirac", KERNEL), ("bilinear", ENLARGING)])
+def test_patterns_of_few_binary_digits_are_stored_exactly(written, layout, dtype):
+    torch = pytest.importorskip("torch")
+    x = drawn(written, layout)
+    assert np.array_equal(torch.from_numpy(x).to(getattr(torch, dtype)).float().numpy(), x)

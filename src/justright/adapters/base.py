@@ -262,6 +262,7 @@ class Adapter(Protocol):
 
     def calibrate(
         self,
+        model: Any,  # noqa: ANN401
         jobs: Sequence[Job],
         scheme: Any,  # noqa: ANN401
         *,
@@ -270,7 +271,7 @@ class Adapter(Protocol):
         begin: Callable[[], object],
         progress: Callable[[str, int, int], None],
     ) -> Sequence[tuple[str, float, float]]:
-        """Change parameters by what batches do, and say of each what was changed, before and after.
+        """Change parameters by what batches do or weights hold, and say of each what was changed, before and after.
 
         `begin` sets the weights that it starts with, unless `state` is of a run that goes on.
         """

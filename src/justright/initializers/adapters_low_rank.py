@@ -1,10 +1,13 @@
-"""Low-rank adapters: a pair of matrices whose product begins at zero."""
+"""Low-rank adapters: a pair of matrices beside a weight, which together begin as the weight alone."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from justright.initializers.base import Target, initializer
+from justright.initializers.driven import DataDriven
 from justright.initializers.laws import Constant, Law, Uniform
 from justright.initializers.placed import Placed
 
@@ -32,3 +35,32 @@ class Lora(Placed):
             raise self.refused(target, "lora_a or lora_b in the name", "he_uniform")
         bound = self.fans(target)[0] ** -0.5
         return Constant(0.0) if roles == ["lora_b"] else Uniform(-bound, bound)
+
+
+@initializer("pissa")
+@dataclass(frozen=True)
+class Pissa(DataDriven):
+    """The pair holds the largest singular values of the adapted weight, the weight what is left.
+
+    Formula: ``W = U S Vᵀ``, of which the first r singular values, r the rank of the pair: ``A = sqrt(S_r) V_rᵀ``,
+    ``B = U_r sqrt(S_r) / scaling``, and ``W <- W - scaling · B A``: the adapted layer begins as it was, and training
+    moves its principal directions [Meng2024].
+
+    When to use it: adapters of pretrained weights, instead of lora. By ``jr.calibrate(model, [], "pissa")``: it reads
+    the weights, and no batch. The adapted weight changes with the pair: keep the original for merging.
+
+    When not: weights that are random, whose principal directions mean nothing: lora.
+
+    Parameters
+    ----------
+    scaling
+        Factor on the product of the pair in the layer's forward pass; zero to read it from the attribute ``scaling``
+        of the layer, or to take one if there is none.
+    """
+
+    scaling: float = 0.0
+
+    reads_batches: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        self.needs(0.0 <= self.scaling < math.inf, "a factor above zero, or zero to read it from the layer")

@@ -172,22 +172,38 @@ class Elementwise(Initializer):
 
     def declared(self, target: Target) -> Declared:
         """Return the moments and the bound of the distribution, and the gains of the layer by its fans."""
-        law = self.law(target)
-        structure = "constant" if isinstance(law, Constant) else "elementwise"
-        gains = self._gains(target, law) if structure == "elementwise" else (None, None)
-        return Declared(law.mean, law.variance, law.bound, structure, law, *gains)
+        laws = [self.law(piece) for _, piece in target.pieces]
+        if len(laws) == 1:
+            return self._declared(target, laws[0].mean, laws[0].variance, laws[0])
+        shares = np.array([piece.size for _, piece in target.pieces]) / target.size
+        mean = float(shares @ [law.mean for law in laws])
+        variance = float(shares @ [law.variance + (law.mean - mean) ** 2 for law in laws])
+        return self._declared(target, mean, variance, *laws)
 
     def sample(self, target: Target, stream: Stream, part: Part | None = None) -> Floats:
         """Return the numbers: each element depends on its own word of the stream alone."""
-        drawn: Floats = self.law(target).draw(target.words(stream, part))
+        words = target.words(stream, part)
+        drawn: Floats
+        if len(target.pieces) == 1:
+            drawn = self.law(target).draw(words)
+            return drawn
+        (axis,) = target.layout.outputs
+        rows = np.arange(target.shape[axis])[part[axis] if part else slice(None)]
+        pieces = [
+            self.law(piece).draw(np.compress((rows >= place.start) & (rows < place.stop), words, axis))
+            for place, piece in target.pieces
+        ]
+        drawn = np.concatenate(pieces, axis)
         return drawn
 
-    def _gains(self, target: Target, law: Law) -> tuple[float | None, float | None]:
-        if target.layout.kind is not Kind.MATRIX or not target.size:
-            return None, None
-        fan_in, fan_out = self.fans(target)
-        second = law.variance + law.mean**2
-        return math.sqrt(fan_in * second), math.sqrt(fan_out * second)
+    def _declared(self, target: Target, mean: float, variance: float, *laws: Law) -> Declared:
+        constant, alone = all(isinstance(law, Constant) for law in laws), len(laws) == 1
+        structure, bound = "constant" if constant else "elementwise", max(law.bound for law in laws)
+        gains: tuple[float | None, float | None] = (None, None)
+        if not constant and target.layout.kind is Kind.MATRIX and target.size:
+            second = variance + mean**2
+            gains = math.sqrt(self.fans(target)[0] * second), math.sqrt(self.fans(target)[1] * second)
+        return Declared(mean, variance, bound, structure, laws[0] if alone else None, *gains)
 
 
 INITIALIZERS: Catalogue[type[Initializer]] = Catalogue("initializer", package="justright.initializers")

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
-from justright.core.streams import Stream
-from justright.initializers.base import Declared, Floats, Initializer, Part, Target, initializer
+from justright.initializers.base import initializer
+from justright.initializers.driven import DataDriven
 
 __all__: list[str] = []
 
 
-@dataclass(frozen=True)
-class _DataDriven(Initializer):
-    """A scheme that changes weights by what batches do in the network."""
-
-    start: ClassVar[str] = ""
-    """Scheme that the weights have before; empty to begin with those that are there."""
-
-    def declared(self, target: Target) -> Declared:
-        """Raise `SchemeError`: without batches nothing can be said."""
-        self._fail(target)
-
-    def sample(self, target: Target, stream: Stream, part: Part | None = None) -> Floats:  # noqa: ARG002
-        """Raise `SchemeError`: without batches nothing can be said."""
-        self._fail(target)
-
-    def _fail(self, target: Target) -> NoReturn:
-        raise self.refused(target, "batches", f"jr.calibrate(model, batches, {self.name!r})")
-
-
 @initializer("lsuv")
 @dataclass(frozen=True)
-class Lsuv(_DataDriven):
+class Lsuv(DataDriven):
     """Orthogonal weights, then layer after layer divided by the standard deviation of its output on a batch.
 
     Formula: orthogonal; then, in the order of the forward pass, ``W <- W / std(output)`` until ``|var - 1|`` is within
@@ -63,24 +44,68 @@ class Lsuv(_DataDriven):
 
 @initializer("krahenbuhl")
 @dataclass(frozen=True)
-class Krahenbuhl(_DataDriven):
-    """Every channel of every layer gets mean zero and variance one on a batch, by its weights and its bias.
+class Krahenbuhl(DataDriven):
+    """Every channel has mean zero and variance one on a batch; then all layers change at the same rate.
 
     Formula: Gaussian weights; then, in the order of the forward pass, ``W_c <- W_c / std_c`` and
-    ``b_c <- -mean_c / std_c`` for each channel c: section 3.1 of [Krahenbuhl2015]. The rates of change of the layers,
-    which section 3.2 makes equal after that, stay as they are. The first batch is used.
+    ``b_c <- -mean_c / std_c`` for each channel c (section 3.1 of [Krahenbuhl2015]). After that (section 3.2), with
+    ``C_k`` the norm of the gradient of layer k over the norm of its weight, for a random gradient at the last layer,
+    and C their geometric mean: ``W_k <- W_k sqrt(C_k / C)^damping``, again and again. The product of these factors is
+    one, and the biases follow the factors so far: a network of rectifiers computes what it did before. The first batch
+    is used.
 
     When to use it: networks without normalization that are trained or tuned on data like the batch.
 
     When not: layers without a bias, whose mean stays: lsuv. Small batches, whose channels have chance means.
+    Residual sums and saturating activations, under which the factors do change the last layer's output: a step that
+    changes its standard deviation by a tenth is taken back, and the rates stay as they are then.
+
+    Parameters
+    ----------
+    rounds
+        Steps towards equal rates of change; zero to leave them.
+    damping
+        Share of the way that each goes, above zero, up to one.
     """
 
+    rounds: int = 10
+    damping: float = 0.5
+
     start: ClassVar[str] = "he_normal"
+
+    def __post_init__(self) -> None:
+        self.needs(self.rounds == int(self.rounds) >= 0, "a whole number of rounds, zero or more")
+        self.needs(0.0 < self.damping <= 1.0, "a damping above zero, up to one")
+
+
+@initializer("admin")
+@dataclass(frozen=True)
+class Admin(DataDriven):
+    """Factors on the residual stream of a post-norm transformer, from the variances of its branches on a batch.
+
+    Formula: the architecture computes ``norm(omega_i x + f_i(x))``; matrices by xavier_uniform, all omega one, one
+    forward pass; then ``omega_i = sqrt(Var[x_0] + Var[f_1] + ... + Var[f_(i-1)])``, x_0 what enters the first sum
+    [Liu2020]. Each branch then adds a share of the stream that falls as one over its depth, as pre-norm has it, so
+    that no update of one branch moves the output more with depth. The first batch is used.
+
+    When to use it: deep post-norm transformers, whose code has the factors.
+
+    When not: code without the factors: deepnorm needs a constant one, gpt2 a pre-norm transformer.
+
+    Parameters
+    ----------
+    factors
+        Pattern of the names of the parameters omega.
+    """
+
+    factors: str = "*omega*"
+
+    start: ClassVar[str] = "xavier_uniform"
 
 
 @initializer("metainit")
 @dataclass(frozen=True)
-class MetaInit(_DataDriven):
+class MetaInit(DataDriven):
     """The norm of each weight is learned so that a step along the gradient changes the gradient little.
 
     Formula: minimize the gradient quotient, the mean over parameters of ``|(g - H g) / (g + eps sign g) - 1|``, by
@@ -114,7 +139,7 @@ class MetaInit(_DataDriven):
 
 @initializer("gradinit")
 @dataclass(frozen=True)
-class GradInit(_DataDriven):
+class GradInit(DataDriven):
     """A factor on each parameter is learned so that the loss after one step of SGD is small and the gradient not large.
 
     Formula: minimize over factors m the loss on the next batch at ``m w - rate g(m w)``, or, while the gradient's norm

@@ -73,6 +73,29 @@ class RecurrentOrthogonal(_Cell):
         return INITIALIZERS["xavier_uniform"]()
 
 
+@initializer("recurrent_unitary")
+@dataclass(frozen=True)
+class RecurrentUnitary(RecurrentOrthogonal):
+    """Unitary matrices from the state to itself, in real numbers; Xavier's rule from the input; biases zero.
+
+    Formula: ``W_h`` as in unitary, one a gate, ``W_x`` as in recurrent_orthogonal [Arjovsky2015], [Glorot2010]. The
+    state is a vector of complex numbers: the real parts of all, then the imaginary ones.
+
+    When to use it: recurrent networks over long sequences whose nonlinearity treats each pair as one complex number.
+
+    When not: a state of an odd number of units, or one that is no pairs: recurrent_orthogonal.
+
+    Parameters
+    ----------
+    gain
+        Every singular value of the recurrent matrices, above zero.
+    """
+
+    def recurrent(self) -> Initializer:
+        """Return the unitary scheme."""
+        return INITIALIZERS["unitary"](gain=self.gain)  # type: ignore[call-arg]
+
+
 @initializer("irnn")
 @dataclass(frozen=True)
 class Irnn(_Cell):

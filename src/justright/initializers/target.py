@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,23 @@ class Target:
         known = (*layout.copies, *layout.outputs, *layout.inputs, *layout.spatial)
         rest = tuple(axis for axis in range(len(self.shape)) if axis not in known)
         return (*known, *rest) if layout.kind is Kind.MATRIX else tuple(range(len(self.shape)))
+
+    @property
+    def pieces(self) -> tuple[tuple[slice, Target], ...]:
+        """Matrices of unlike sizes that are packed along the outputs, with their places there; else the whole.
+
+        Queries that share keys and values are more of them: each part has a fan of its own.
+        """
+        parts, ends = self.layout.parts, np.cumsum(self.layout.parts)
+        if self.layout.kind is not Kind.MATRIX or len(set(parts)) < 2:  # noqa: PLR2004  unlike ones
+            return ((slice(None), self),)
+        (axis,) = self.layout.outputs
+        found = []
+        for size, end in zip(parts, ends.tolist(), strict=True):
+            shape = tuple(size if at == axis else length for at, length in enumerate(self.shape))
+            piece = replace(self, layout=replace(self.layout, shape=shape, parts=()))
+            found.append((slice(end - size, end), piece))
+        return tuple(found)
 
     def words(self, stream: Stream, part: Part | None = None) -> Any:  # noqa: ANN401  an array of uint32
         """Return one word of the stream for each element of a part, in the shape that is stored."""

@@ -91,6 +91,7 @@ class TorchAdapter:
 
     def calibrate(
         self,
+        model: Any,  # noqa: ANN401
         jobs: Sequence[Job],
         scheme: Any,  # noqa: ANN401
         *,
@@ -99,8 +100,8 @@ class TorchAdapter:
         begin: Callable[[], object],
         progress: Callable[[str, int, int], None],
     ) -> tuple[Row, ...]:
-        """Change parameters by what batches do, and say of each what was changed, before and after."""
-        return calibrate(jobs, scheme, state=state, key=key, begin=begin, progress=progress)
+        """Change parameters by what batches do or weights hold, and say of each what was changed, before and after."""
+        return calibrate(model, jobs, scheme, state=state, key=key, begin=begin, progress=progress)
 
     def holders(self, model: Any) -> Iterator[tuple[str, Holder]]:  # noqa: ANN401
         """Yield every parameter with its layout."""

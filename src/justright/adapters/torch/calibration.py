@@ -1,4 +1,4 @@
-"""Data-driven initialization of PyTorch models: layer by layer, or by learning norms and factors."""
+"""Data-driven initialization of PyTorch models: one step after another, from where an interrupted run ended."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from justright.adapters.base import Job
-from justright.adapters.torch.layers import TRANSPOSED, along, channels_of, divisor, layers_of, output_of
+from justright.adapters.torch.layerwise import Krahenbuhl, Lsuv
 from justright.adapters.torch.metalearned import GradInit, MetaInit
+from justright.adapters.torch.principal import Pissa
+from justright.adapters.torch.profiled import Admin
 from justright.errors import InputError
 
 __all__ = ["Row", "calibrate"]
@@ -37,6 +39,7 @@ class _Method(Protocol):
 
 
 def calibrate(
+    model: nn.Module,
     jobs: Sequence[Job],
     scheme: Scheme,
     *,
@@ -45,12 +48,12 @@ def calibrate(
     begin: Callable[[], object],
     progress: Callable[[str, int, int], None],
 ) -> tuple[Row, ...]:
-    """Change the parameters of a model by what its batches do, and say what was changed.
+    """Change the parameters of a model by what its batches do or its weights hold, and say what was changed.
 
     Parameters
     ----------
-    jobs
-        One for each batch, of one model.
+    model, jobs
+        A model, and a job of it for each batch.
     scheme
         Which, with its parameters.
     state
@@ -69,14 +72,13 @@ def calibrate(
     ForwardError
         If a layer's output cannot be scaled; the model is then as it was.
     """
-    model = jobs[0].model
     before = {name: each.detach().clone() for name, each in model.named_parameters()}
     with _evaluating(model):
         try:
             found = _found(state, key)
             if found is None:
                 begin()
-            method = METHODS[scheme.name](jobs, scheme)
+            method = METHODS[scheme.name](model, jobs, scheme)
             done = 0 if found is None else _resumed(method, model, found)
             for index in range(done, method.total):
                 method.step(index)
@@ -88,62 +90,8 @@ def calibrate(
     return tuple(method.rows)
 
 
-class _Lsuv:
-    """Scales the weight of one layer in each step."""
-
-    def __init__(self, jobs: Sequence[Job], scheme: Scheme) -> None:
-        self.job, self.scheme = jobs[0], scheme
-        self.layers = layers_of(self.job)
-        self.total = len(self.layers)
-        self.memory: dict[str, Any] = {"rows": []}
-
-    @property
-    def rows(self) -> list[Row]:
-        return [tuple(row) for row in self.memory["rows"]]
-
-    def step(self, index: int) -> None:
-        name, layer = self.layers[index]
-        first = std = float(output_of(self.job, name, layer).std())
-        for _ in range(int(self.scheme.attempts)):
-            if abs(std**2 - 1.0) <= self.scheme.tolerance:
-                break
-            layer.weight.data.div_(divisor(std, name))
-            std = float(output_of(self.job, name, layer).std())
-        self.memory["rows"].append((f"{name}.weight", first, std))
-
-
-class _Krahenbuhl:
-    """Gives the channels of one layer in each step mean zero and variance one."""
-
-    def __init__(self, jobs: Sequence[Job], scheme: Scheme) -> None:  # noqa: ARG002  it has no parameters
-        self.job, self.layers = jobs[0], layers_of(jobs[0])
-        self.total = len(self.layers)
-        self.memory: dict[str, Any] = {"rows": []}
-
-    @property
-    def rows(self) -> list[Row]:
-        return [tuple(row) for row in self.memory["rows"]]
-
-    def step(self, index: int) -> None:
-        name, layer = self.layers[index]
-        output = output_of(self.job, name, layer)
-        axis = channels_of(layer, output)
-        values = output.double().movedim(axis, 0).flatten(1)
-        mean, std = values.mean(1), values.std(1)
-        divisor(float(std.min()), name)
-        weight = layer.weight.data
-        transposed = isinstance(layer, TRANSPOSED)
-        weight.div_(along(std, int(transposed), weight, layer.groups if transposed else 1))
-        if layer.bias is not None:
-            old = layer.bias.data.double()
-            layer.bias.data.copy_((old - mean) / std)
-        self.memory["rows"].append(
-            (f"{name}.weight", float(values.std()), float(output_of(self.job, name, layer).std()))
-        )
-
-
-METHODS: Final[Mapping[str, Callable[[Sequence[Job], Scheme], _Method]]] = {
-    "lsuv": _Lsuv, "krahenbuhl": _Krahenbuhl, "metainit": MetaInit, "gradinit": GradInit,
+METHODS: Final[Mapping[str, Callable[[nn.Module, Sequence[Job], Scheme], _Method]]] = {
+    "lsuv": Lsuv, "krahenbuhl": Krahenbuhl, "metainit": MetaInit, "gradinit": GradInit, "admin": Admin, "pissa": Pissa,
 }  # fmt: skip
 """How each scheme of the catalogue works."""
 

@@ -21,15 +21,15 @@ class _Reached(Exception):  # noqa: N818  it ends a forward pass, and is no erro
     """The layer that was waited for has run."""
 
 
-def output_of(job: Job, name: str, layer: nn.Module) -> Tensor:
+def output_of(job: Job, name: str, layer: nn.Module, *, differentiable: bool = False) -> Tensor:
     """Return what one layer makes of the batch at its first call."""
     found: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:  # noqa: ANN401
-        found.append(output.detach())
+        found.append(output)
         raise _Reached
 
-    with torch.no_grad():
+    with torch.set_grad_enabled(differentiable):
         handle = layer.register_forward_hook(keep)
         try:
             job.model(*job.args, **job.kwargs)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from justright.adapters.base import Job
 from justright.errors import ForwardError
@@ -21,9 +21,8 @@ SMALLEST: Final = 0.01  # of GradInit's factors: Zhu et al. 2021, algorithm 1
 class MetaInit:
     """Moves the norm of every weight by a signed step."""
 
-    def __init__(self, jobs: Sequence[Job], scheme: Any) -> None:  # noqa: ANN401
+    def __init__(self, model: nn.Module, jobs: Sequence[Job], scheme: Any) -> None:  # noqa: ANN401
         self.jobs, self.scheme, self.total = jobs, scheme, int(scheme.steps)
-        model = jobs[0].model
         self.moved = {n: p for n, p in model.named_parameters() if p.requires_grad and p.ndim > 1}
         before = {name: _norm(each) for name, each in self.moved.items()}
         self.memory: dict[str, Any] = {"velocity": dict.fromkeys(self.moved, 0.0), "before": before}
@@ -51,9 +50,9 @@ class MetaInit:
 class GradInit:
     """Takes one step of Adam on the factors of all parameters."""
 
-    def __init__(self, jobs: Sequence[Job], scheme: Any) -> None:  # noqa: ANN401
+    def __init__(self, model: nn.Module, jobs: Sequence[Job], scheme: Any) -> None:  # noqa: ANN401
         self.jobs, self.scheme, self.total = jobs, scheme, int(scheme.steps)
-        self.parameters = {n: p for n, p in jobs[0].model.named_parameters() if p.requires_grad}
+        self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         factors = {name: torch.ones((), dtype=each.dtype) for name, each in self.parameters.items()}
         origin = {name: each.detach().clone() for name, each in self.parameters.items()}
         self.memory: dict[str, Any] = {"factors": factors, "origin": origin, "optimizer": None}
