@@ -255,7 +255,8 @@ def _forward(
         except Exception as error:
             raise _in_words(
                 error, ForwardError, stack.failed or "forward", expected="a forward that runs on this batch",
-                try_="check the batch's shape and dtype against what this module takes",
+                try_='integers, such as "int64:2,16:0..100"' if "Long" in str(error) and "indices" in str(error)
+                else "check the batch's shape and dtype against what this module takes",
             ) from error  # fmt: skip
         try:
             with stack.named(LOSS):
