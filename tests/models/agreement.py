@@ -52,13 +52,16 @@ class Agreement:
     exact_zeros: int
 
 
-def built(make, seed):
-    """Build a model under a seed; return a job."""
-    torch.manual_seed(seed)
-    with ADAPTER.recording_initializers() as recorded:
-        model, batch, loss = make()
-        target = Target(model, batch, loss, initializers=recorded(model))
-    return ADAPTER.prepare(target.model, target.batch, target.loss, initializers=target.initializers)
+def jobs_of(make, seeds):
+    """Yield a job for each seed: a model as the seed makes it, and the batch of the first one."""
+    kept = None
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        with ADAPTER.recording_initializers() as recorded:
+            model, batch, loss = make()
+            kept = batch if kept is None else kept
+            target = Target(model, kept, loss, initializers=recorded(model))
+        yield ADAPTER.prepare(target.model, target.batch, target.loss, initializers=target.initializers)
 
 
 def agreement(make, seeds=SEEDS):
@@ -67,7 +70,7 @@ def agreement(make, seeds=SEEDS):
     A measured value is left out where it is no more than rounding: where the gradient is zero by the structure of the
     network (a bias before a normalization), or below the smallest normal number of float32.
     """
-    jobs = (built(make, seed) for seed in range(seeds))
+    jobs = jobs_of(make, seeds)
     job = next(jobs)
     graph = ADAPTER.record(job) if ADAPTER.small(job) else ADAPTER.trace(job)
     profile = predicted(graph, ADAPTER.arrays(job), apply=ADAPTER.apply, run=ADAPTER.run).profile
