@@ -12,11 +12,13 @@ import math
 import numpy as np
 import pytest
 
+from justright.adapters.base import load_adapter
 from justright.core.graph import Node, Operand
 from justright.core.moments import Moments
 from justright.core.signals import signal
 from justright.core.sources import Source
 from justright.ops.rule import RULES, Call
+from justright.propagation.engine import predicted
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -255,3 +257,32 @@ def test_product_of_three_tensors_is_exact(rng):
         np.einsum("abcy,a,y,c->b", tensor, m, k, o),
         np.einsum("abcy,ad,yz,cf,defz->be", tensor, s, v, u, tensor, optimize=True),
     )
+
+
+@pytest.mark.parametrize(("groups", "taps"), [(48, 3), (48, 5), (6, 3)])
+def test_weights_meet_the_gradient_that_their_own_size_divided(groups, taps):
+    """Behind a batch normalization a unit of small weights has a large gradient, and sends little of it back.
+
+    The loss is steep, so that the gradient behind the normalization is white noise; PyTorch sends it back for many
+    draws of the weights.
+    """
+    convolution = torch.nn.Conv2d(48, 48, taps, padding=taps // 2, groups=groups, bias=False)
+    torch.nn.init.normal_(convolution.weight)
+    convolution.weight.data /= convolution.weight.data.square().mean().sqrt()  # its values are what is predicted from
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(48), convolution, torch.nn.BatchNorm2d(48))
+    adapter = load_adapter("torch")
+    x, target = torch.randn(16, 48, 12, 12), 100.0 * torch.randn(16, 48, 12, 12)
+    job = adapter.prepare(model, (x, target), "mse")
+    graph = adapter.record(job)
+    profile = predicted(graph, adapter.arrays(job), apply=adapter.apply, run=adapter.run).profile.by_name
+    found = []
+    for _ in range(100):
+        torch.nn.init.normal_(convolution.weight)
+        hidden = model[0](x).detach().requires_grad_()
+        middle = convolution(hidden)
+        F.mse_loss(model[2](middle), 100.0 * torch.randn_like(target)).backward(inputs=[hidden, middle])
+        found.append([float(each.grad.square().mean()) for each in (hidden, middle)])
+    for name, values in zip(("0/batch_norm:0", "1/convolution"), np.array(found).T, strict=True):
+        error = values.std() / math.sqrt(len(values))
+        square = profile[name].predicted.gradient.rms ** 2
+        assert abs(square - values.mean()) < 4.5 * error + 0.01 * values.mean()

@@ -6,20 +6,36 @@ numbers it is averaged (its degrees of freedom), and how much of a gradient the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
 
 import numpy as np
 
 from justright.core.axes import Array, Axis
+from justright.core.forms import inverse_mean
 from justright.core.moments import Moments, align
 
-__all__ = ["Normalization", "centred"]
+__all__ = ["Normalization", "centred", "uneven"]
 
-GRID: Final = np.arange(-32.0, 64.0, 0.1)
-"""Logarithms at which an analytic integrand is summed: its tails are below 1e-13, from four independent numbers on."""
+
+def uneven(fan: float) -> float:
+    """Return the root of E[1 / s²] E[s²] for units that are divided by a deviation s each, a sum over few weights.
+
+    For n normal weights s² is chi squared over n, and E[1 / s²] = n / (n - 2).
+
+    Parameters
+    ----------
+    fan
+        Number of the weights of a unit; infinite where all deviations are the same.
+
+    Examples
+    --------
+    >>> uneven(10.0) ** 2
+    1.25
+    """
+    return math.sqrt(fan / max(fan - 2.0, fan / 2.0)) if math.isfinite(fan) else 1.0
 
 
 def centred(x: Moments, dims: Sequence[int]) -> Moments:
@@ -129,19 +145,10 @@ class Normalization:
     def _scatter(self) -> float:
         """E[1 / (variance + eps)] of the empirical variance, over one by its mean.
 
-        It is a quadratic form of Gaussian numbers, sum_i l_i z_i² / N, so the mean of its inverse is the integral of
-        exp(-s eps) prod_i (1 + 2 s l_i / N)^(-1/2) over all s > 0; what the mean of the tensor adds is noncentral.
+        It is a quadratic form of Gaussian numbers; what the mean of the tensor adds is noncentral.
         """
         values, counts = self._spectrum()
-        mean = self.inner.average_mean**2
-        total = float(values @ counts) + mean
-        if total <= 0.0:
-            return 1.0
-        s = np.exp(GRID) / total
-        logs = -s * self.eps - s * mean / (1.0 + 2.0 * s * values[0])
-        logs -= 0.5 * np.log1p(2.0 * s[:, None] * values) @ counts
-        found = float(np.sum(s * np.exp(logs))) * (GRID[1] - GRID[0]) * (total + self.eps)
-        return float(max(found, 1.0))
+        return inverse_mean(values, counts, added=self.eps, mean=self.inner.average_mean**2)
 
     def _spectrum(self) -> tuple[Array, Array]:
         """Eigenvalues of the covariance within one group, over its size, and how often each occurs; constants first."""

@@ -6,6 +6,7 @@ operator one rule says what it does; a rule is a pair of functions of a `Call`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,7 +22,19 @@ from justright.core.sources import Source
 from justright.core.stratified import stratified
 from justright.registry import Catalogue
 
-__all__ = ["RULES", "Backward", "Call", "Forward", "Gradients", "Rule", "Sloped", "Unpredictable", "given", "rule"]
+__all__ = [
+    "RULES",
+    "Backward",
+    "Call",
+    "Divided",
+    "Forward",
+    "Gradients",
+    "Rule",
+    "Sloped",
+    "Unpredictable",
+    "given",
+    "rule",
+]
 
 
 class Unpredictable(Exception):  # noqa: N818  it is no error: the engine falls back to sampling, and says so
@@ -44,6 +57,8 @@ class Call:
         Shapes of the outputs.
     known
         For every operand its values, where they follow from shapes and data alone: masks, positions, indices.
+    divided
+        Number of the weights by whose root mean square each unit of the gradient was divided; infinite if by none.
     """
 
     node: Node
@@ -51,6 +66,7 @@ class Call:
     shapes: tuple[tuple[int, ...], ...]
     outputs: tuple[tuple[int, ...], ...]
     known: tuple[Callable[[], Array | None], ...] = ()
+    divided: float = math.inf
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -107,12 +123,20 @@ class Sloped:
     slope: Signal
 
 
+@dataclass(frozen=True)
+class Divided:
+    """A gradient of which each unit was divided by its own deviation, a sum over `fan` weights that made the unit."""
+
+    gradient: Moments
+    fan: float
+
+
 def given(values: Any) -> Signal:
     """Return known values as a signal."""
     return signal(Source(stratified(values), False, Provenance.EXACT))
 
 
-Gradients = Mapping[str, Moments | Sloped | Sequence[Moments | None]]
+Gradients = Mapping[str, Moments | Sloped | Divided | Sequence[Moments | None]]
 """Moments of the gradients by operand name; a sequence where several operands have one name."""
 
 Forward = Callable[[Call], Signal | Sequence[Signal | None]]

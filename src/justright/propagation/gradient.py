@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -31,9 +32,15 @@ class Gradient:
     parts: tuple[tuple[Source, Signal | None], ...]
 
     @classmethod
-    def fresh(cls, moments: Moments) -> Gradient:
-        """Return a gradient that is independent of all forward signals."""
-        return cls(((Source(moments), None),))
+    def fresh(cls, moments: Moments, fan: float = math.inf) -> Gradient:
+        """Return a gradient that is independent of all forward signals but for the `fan` weights that divided it."""
+        return cls(((Source(moments, fan=fan), None),))
+
+    @property
+    def fan(self) -> float:
+        """Number of the weights by whose root mean square each unit was divided; infinite if by none."""
+        source, factor = self.parts[0]
+        return source.fan if len(self.parts) == 1 and factor is None else math.inf
 
     @property
     def moments(self) -> Moments:

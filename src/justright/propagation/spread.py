@@ -195,7 +195,7 @@ class Spreads:
             return self.forward[reads[0]]
         reads = [each for each in reads if not self._graph.parameter_only[each]] or reads
         if node.kind is Kind.NORMALIZATION:
-            return Spread()
+            return self._statistic(node.outputs.index(site), signal, self.forward[reads[0]] if reads else Spread())
         shape = self._shape(signal)
         spreads = [self.forward[each] for each in reads] or [Spread()]
         scale = self._scale(node, reads, spreads, shape)
@@ -208,24 +208,43 @@ class Spreads:
         single = grown + one if contracts else max(grown, one)
         return Spread(scale, self._own(signal.moments, shape.kurtosis), single, bias)
 
+    def _statistic(self, output: int, signal: Signal, read: Spread) -> Spread:
+        """Return the spread of what a normalization returns: its result, the mean, the inverse deviation.
+
+        Over examples the mean of an inverse is larger than the inverse of the mean, by their variance.
+        """
+        if output == 0:
+            return Spread()
+        return Spread(read.total, self._own(signal.moments), read.single, read.single if output > 1 else 0.0)
+
+    def _weights(self, node: Node) -> float:
+        """Return what the weights of a contraction add, whose own mean square varies, as little as they are many."""
+        sites = {each.site for each in node.operands if self._graph.parameter_only[each.site] & set(self._drawn)}
+        found = [self._signals[site] for site in sites if site in self._signals]
+        return sum(2.0 * _varying(each) / each.moments.size for each in found if each.moments.axes)
+
     def _scale(self, node: Node, reads: Sequence[int], spreads: Sequence[Spread], shape: Shape) -> float:
         """Return how uncertain the scale of an output is, given that of what it is made from."""
         if not reads:
             return 0.0
         if node.kind in {Kind.CONTRACTION, Kind.RECURRENT}:
-            return _together([each.total for each in spreads])
-        signal = self._signals[node.outputs[0]] if node.outputs[0] in self._signals else self._signals[reads[0]]
+            return _together([each.total for each in spreads]) + self._weights(node)
+        if node.kind is Kind.POINTWISE:
+            return self._pointwise(node, reads, spreads, shape)
         if node.kind in {Kind.SOFTMAX, Kind.LOSS}:
+            signal = self._signals[node.outputs[0] if node.outputs[0] in self._signals else reads[0]]
             return _varying(signal) ** 2 * max(each.total for each in spreads)
-        if len(reads) == 1 or node.kind is not Kind.POINTWISE:
-            return self._followed(reads[0], shape) * max(each.scale for each in spreads)
+        return max(each.scale for each in spreads)
+
+    def _pointwise(self, node: Node, reads: Sequence[int], spreads: Sequence[Spread], shape: Shape) -> float:
+        if len(reads) == 1:
+            return self._followed(reads[0], shape) * spreads[0].scale
         if node.op in MULTIPLYING:
             return _together([each.scale for each in spreads])
         weights = [self._signals[each].moments.second_moment for each in reads]
         whole = sum(weights)
-        return sum(w * math.sqrt(each.scale) for w, each in zip(weights, spreads, strict=True)) ** 2 / whole**2 if (
-            whole > 0
-        ) else 0.0  # fmt: skip
+        together = sum(w * math.sqrt(each.scale) for w, each in zip(weights, spreads, strict=True))
+        return together**2 / whole**2 if whole > 0 else 0.0
 
     def _followed(self, before: int, shape: Shape) -> float:
         """Return by how much more or less than its operand an output follows the scale of their common source."""
@@ -258,7 +277,8 @@ class Spreads:
             self.forward[site] for site in others if site in self.forward and not self._graph.parameter_only[site]
         ]
         if node.kind in {Kind.CONTRACTION, Kind.RECURRENT}:
-            return Spread(sum([gradient.total, *(each.total for each in signals)]), bias=gradient.bias)
+            weights = 0.0 if self._graph.parameter_only[operand] else self._weights(node)
+            return Spread(sum([gradient.total, weights, *(each.total for each in signals)]), bias=gradient.bias)
         own = self.forward.get(operand, Spread())
         if node.kind is Kind.NORMALIZATION and operand == node.operands[0].site:
             return Spread(gradient.scale + own.total, bias=gradient.bias + own.bias)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ from justright.core.graph import Graph, Node
 from justright.core.moments import Moments
 from justright.core.signals import Signal
 from justright.ops.base import OPERATORS
-from justright.ops.rule import RULES, Call, Gradients, Rule, Sloped, Unpredictable, given
+from justright.ops.rule import RULES, Call, Divided, Gradients, Rule, Sloped, Unpredictable, given
 from justright.propagation import pointwise
 from justright.propagation.fallback import Fallback
 from justright.propagation.gradient import Gradient
@@ -275,6 +276,7 @@ def _derived(
         with followed("its rule"):
             if rule is None:
                 return _multiplied(node, wanted, call, arrived[0])  # type: ignore[arg-type]
+            call = replace(call, divided=arrived[0].fan if arrived[0] is not None else math.inf)
             by_name = rule.backward(call, [found.forward.get(site) for site in node.outputs], moments)
             return _in_order(node, wanted, by_name)
     except Unpredictable as reason:
@@ -310,6 +312,9 @@ def _in_order(node: Node, wanted: Sequence[bool], by_name: Gradients) -> list[tu
             continue
         if isinstance(each, Sloped):
             passed.append((operand.site, Gradient.fresh(each.gradient).multiplied(each.slope)))
+            continue
+        if isinstance(each, Divided):
+            passed.append((operand.site, Gradient.fresh(each.gradient, each.fan)))
             continue
         moments = each if isinstance(each, Moments | None) else each[at]
         if moments is not None:

@@ -14,9 +14,12 @@ from typing import Final
 
 import numpy as np
 
+from justright.core.axes import Array
 from justright.core.contraction import contract
+from justright.core.forms import inverse_mean, quotient_mean
 from justright.core.links import Links, linked, windows
 from justright.core.moments import Moments
+from justright.core.normalized import centred, uneven
 from justright.core.signals import Signal, plus, signal, viewed
 from justright.core.sources import Source
 from justright.ops.rule import Call, Gradients, Unpredictable, rule
@@ -30,6 +33,9 @@ INPUT, TAP, OUTPUT = "hwd", "klm", "pqr"
 FELT: Final = 0.01
 """Share of the taps that fall on padding from which on the border has strata of its own: 1 % in the second moment."""
 
+
+RATIO: Final = 1e-6
+"""Excess of E[1 / s²] E[s²] over one below which units are taken to be alike: two million weights."""
 
 FLAT: Final = 2
 """Spatial dimensions up to which borders have strata: 12 cases for each, of both factors, are too many for three."""
@@ -118,13 +124,50 @@ def _forward(call: Call) -> Signal:
     product = contract(_grouped(x.moments, form.groups), _weight(call, form), f"{left},{right}->ngo{space}")
     here, there = form.ends()
     found = _summed(product, form, (here, "t"), there, None).reshaped(call.outputs[0])
-    fan = math.prod(w.moments.shape) / call.outputs[0][1] if call.node.op == "convolution" else math.inf
+    fan = _fan(call) if call.node.op == "convolution" else math.inf
     result = signal(Source(found, True, max(x.provenance, w.provenance), fan=fan))
     bias = call.signal("bias")
     if bias is None:
         return result
     shape = (call.shape("bias")[0], *(1,) * form.rank)
     return plus(result, viewed(bias, ("view", shape), lambda each: each.reshaped(shape)))
+
+
+def _patch(x: Moments, channels: int, taps: int) -> tuple[Array, Array]:
+    """Return the eigenvalues of the covariance of what a unit sums over, and how often each occurs.
+
+    Positions of one example are taken as equally correlated: one direction is what they share, the rest differs.
+    """
+    space = range(2, len(x.dims))
+    count, same = math.prod(x.shape[dim] for dim in space), x.second_moment
+    other = (count * x.averaged(space).second_moment - same) / max(count - 1, 1)
+    values = np.maximum([same + (taps - 1) * other, same - other], 0.0)
+    return values, np.array([channels, channels * (taps - 1.0)])
+
+
+def _summands(call: Call) -> tuple[int, int]:
+    """Return channels and taps that a unit sums over."""
+    _, channels, *kernel = call.shape("weight")
+    return channels, math.prod(kernel)
+
+
+def _varied(call: Call) -> Moments:
+    """Return the input less the mean of each channel, as a batch normalization of the output sees it."""
+    x = call.needed("input").moments
+    return centred(x, [0, *range(2, len(x.dims))])
+
+
+def _fan(call: Call) -> float:
+    """Return how many weights the variance of a unit is made of: as many as have the same E[1 / s²] E[s²]."""
+    ratio = inverse_mean(*_patch(_varied(call), *_summands(call)))
+    return 2.0 * ratio / (ratio - 1.0) if ratio > 1.0 + RATIO else math.inf
+
+
+def _evened(call: Call, gradient: Moments) -> float:
+    """Return what is left of a gradient of units divided by the size of their weights, when it meets these weights."""
+    below, counts = _patch(_varied(call), *_summands(call))
+    above, _ = _patch(gradient, *_summands(call))
+    return math.sqrt(quotient_mean(above, below, counts)) / uneven(call.divided)
 
 
 def _backward(call: Call, results: Sequence[Signal | None], gradients: Sequence[Moments | None]) -> Gradients:
@@ -144,7 +187,8 @@ def _to_input(call: Call, form: Form, gradient: Moments) -> Moments:
     space = OUTPUT[: form.rank] + TAP[: form.rank]
     product = contract(_grouped(gradient, form.groups), _weight(call, form), f"{left},{right}->ngi{space}")
     here, there = form.ends()
-    return _summed(product, form, (there, "t"), here, x).reshaped(call.shape("input"))
+    found = _summed(product, form, (there, "t"), here, x).reshaped(call.shape("input"))
+    return found.scaled(_evened(call, gradient)) if math.isfinite(call.divided) else found
 
 
 def _to_weight(call: Call, form: Form, gradient: Moments) -> Moments:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from justright.core.moments import Moments
-from justright.core.normalized import Normalization
+from justright.core.normalized import Normalization, uneven
 from justright.core.signals import Signal, mapped, plus, scaled, shifted, signal, times, viewed
 from justright.core.sources import Source
-from justright.ops.rule import Call, Gradients, Unpredictable, rule
+from justright.ops.rule import Call, Divided, Gradients, Unpredictable, rule
 
 __all__: list[str] = []
 
@@ -43,7 +43,7 @@ def _forward(call: Call) -> list[Signal | None]:
 def _statistics(call: Call, x: Signal, normalization: Normalization) -> list[Signal]:
     """Return the mean and one over the standard deviation, which the operator keeps for its gradient."""
     mean = x.moments.reshaped(normalization.inner.shape).averaged(normalization.dims)
-    inverse = normalization.inverse().scaled(_uneven(call, x))
+    inverse = normalization.inverse().scaled(uneven(_fan(call, x)))
     kept = [inverse] if call.node.op == "rms_norm" else [mean, inverse]
     return [
         signal(Source(each.reshaped(shape), True, x.provenance))
@@ -92,7 +92,7 @@ def _backward(call: Call, results: Sequence[Signal | None], gradients: Sequence[
     if gradient is None:
         raise Unpredictable("it has no gradient")
     x = call.needed("input")
-    found: dict[str, Moments] = {}
+    found: dict[str, Moments | Divided] = {}
     inner = _by_buffers(call, x).moments if _frozen(call) else _normalized(call, x.moments).result
     inner = inner.reshaped(call.shapes[0])
     weight, bias = call.signal("weight"), call.signal("bias")
@@ -106,23 +106,18 @@ def _backward(call: Call, results: Sequence[Signal | None], gradients: Sequence[
     return found
 
 
-def _to_input(call: Call, x: Signal, gradient: Moments) -> Moments:
+def _to_input(call: Call, x: Signal, gradient: Moments) -> Moments | Divided:
     if _frozen(call):
         return gradient.times(_kept_scale(call).moments)
     normalization = _normalized(call, x.moments)
     passed = normalization.backward(gradient.reshaped(normalization.inner.shape)).reshaped(call.shapes[0])
-    return passed.scaled(_uneven(call, x))
+    fan = _fan(call, x)
+    return Divided(passed.scaled(uneven(fan)), fan) if math.isfinite(fan) else passed
 
 
-def _uneven(call: Call, x: Signal) -> float:
-    """Root of E[1 / s²] E[s²] where every unit is divided by its own deviation s, a sum over few weights.
-
-    For n normal weights s² is chi squared over n, and E[1 / s²] = n / (n - 2).
-    """
-    fan = x.line[1].fan if x.line is not None else math.inf
-    if call.node.op != "batch_norm" or not math.isfinite(fan):
-        return 1.0
-    return math.sqrt(fan / max(fan - 2.0, fan / 2.0))
+def _fan(call: Call, x: Signal) -> float:
+    """Return the number of weights that made the deviation by which each unit is divided."""
+    return x.line[1].fan if call.node.op == "batch_norm" and x.line is not None else math.inf
 
 
 def _to_parameter(call: Call, gradient: Moments, name: str) -> Moments:
