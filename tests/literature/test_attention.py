@@ -22,11 +22,21 @@ def _weights(variance, shape, visible=None):
     return RULES["softmax"].forward(Call(node, (x,), (shape,), (shape,))).moments
 
 
-@pytest.mark.parametrize(("variance", "squares"), [(1.0, 0.00263541), (0.25, 0.00125339), (27.7259, 0.41566318)])
-def test_participation_of_1024_keys(variance, squares):
-    """Oracles attn.softmax.Y2: E sum a² as the exact integral at finite length, to 2e-4."""
-    assert participation(variance, 1024).squares == pytest.approx(squares, rel=2e-4)
-    assert 1024 * _weights(variance, (8, 1024)).second_moment == pytest.approx(squares, rel=2e-4)
+@pytest.mark.parametrize("variance", ["1.0", "0.25", "27.7259"])
+def test_participation_of_1024_keys(variance, holds):
+    """E sum a² as the exact integral at finite length, and the same from the rule of softmax."""
+    holds(f"attn.softmax.Y2.s2={variance}.T=1024", participation(float(variance), 1024).squares)
+    holds(f"attn.softmax.Y2.s2={variance}.T=1024", 1024 * _weights(float(variance), (8, 1024)).second_moment)
+
+
+def test_attention_of_which_logits_do_not_vary(holds):
+    """Logits over the width instead of its root: neural-tangents' kernel is that of fixed weights."""
+    x = np.sin(np.arange(64.0)).reshape(2, 4, 8)
+    kernel = np.einsum("aic,bjc->abij", x, x) / 8.0
+    weights = [np.exp(kernel[at, at]) / np.exp(kernel[at, at]).sum(axis=1, keepdims=True) for at in (0, 1)]
+    mixed = [float((weights[a] @ kernel[a, b] @ weights[b].T).mean()) for a, b in ((0, 0), (0, 1))]
+    trained = 3.0  # values, outputs and the last layer each add the kernel once to the tangent kernel
+    holds("nt.Attn(linear_scaling)/SOFTMAX", [*mixed, *(trained * each for each in mixed)])
 
 
 @pytest.mark.parametrize("length", [256, 1024, 16384])
@@ -64,7 +74,7 @@ def test_causal_uniform_attention():
 @pytest.mark.parametrize(
     ("layers", "branch", "tokens", "correlation"), [(10, 1.0, 16, 0.98460), (100, 0.01, 16, 0.09629)]
 )
-def test_uniform_attention_with_skip(layers, branch, tokens, correlation):
+def test_uniform_attention_with_skip(layers, branch, tokens, correlation, holds):
     """Oracle attn.uniform.L10.alpha1 and its 1/L twin: correlation of tokens after uniform attention with skip."""
     weights = _weights(0.0, (tokens, tokens))
     x = Moments.independent((tokens, 64), 0.0, 1.0)
@@ -75,6 +85,8 @@ def test_uniform_attention_with_skip(layers, branch, tokens, correlation):
     grown = (1 + branch) ** layers - 1
     assert found == pytest.approx(grown / tokens / (1 + grown / tokens), rel=1e-12)
     assert found == pytest.approx(correlation, abs=1e-5)
+    if layers == 10:
+        holds("attn.uniform.L10.alpha1", found)
 
 
 @pytest.mark.parametrize("variance", [0.3, 2.0])

@@ -97,9 +97,12 @@ def test_solved_scales_and_shifts(identifier):
         return [length - 1.0, growth - 1.0, slope - 1.0, second - float(goal) / float(depth)]
 
     want = ORACLES[identifier]["value"]
-    golden = np.array([want[key] for key in ("input_scale", "input_shift", "output_shift", "output_scale")])
+    names = ("input_scale", "input_shift", "output_shift", "output_scale")
+    golden = np.array([want[name] for name in names])
     found = root(conditions, golden * [1.01, 0.995, 1.005, 0.99], tol=1e-13)
-    np.testing.assert_allclose(found.x, golden, rtol=0.0, atol=1e-6, err_msg=identifier)
+    missed, ours = (np.abs(conditions(each)).max() for each in (golden, found.x))
+    assert ours < 1e-3 * missed  # the published numbers keep their own conditions to 1e-10
+    np.testing.assert_allclose(found.x, golden, rtol=1.2e-8, atol=3e-9, err_msg=identifier)
 
 
 def test_the_map_of_two_inputs_is_that_of_the_layer():

@@ -74,7 +74,7 @@ def residual(layer, depth):
 def rows():
     for name in NAMES:
         found = re.fullmatch(r"nt\.([^/]+)/(?:([^/]+)/)?L(\d+)", name)
-        if found:
+        if found and not found[1].startswith("Conv"):
             yield name, found[1], found[2], int(found[3])
 
 

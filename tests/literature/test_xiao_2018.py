@@ -12,6 +12,7 @@ from justright.core.moments import Moments
 from justright.core.observed import observed
 from justright.core.signals import mapped, signal
 from justright.core.sources import Source
+from justright.meanfield.activation import activation_of
 from justright.ops.rule import RULES, Call
 
 RING = 8
@@ -61,6 +62,36 @@ def test_kernel_of_a_ring(kind, layers):
     np.testing.assert_allclose(got, KERNELS[kind, layers], rtol=3e-6)  # a rectifier's Hermite series is cut
 
 
+def exactly(layers):
+    """Kernels and tangent kernels by the closed forms of a rectifier, for every pair of positions."""
+    closed = activation_of("relu").closed
+
+    def averaged(kernel):
+        return 2.0 / 3.0 * sum(np.roll(kernel, (shift, shift), (2, 3)) for shift in (-1, 0, 1))
+
+    def through(function, kernel):
+        q = np.einsum("aaii->ai", kernel)
+        return function(q[:, None, :, None], q[None, :, None, :], kernel)
+
+    kernel = np.einsum("aci,bcj->abij", INPUTS, INPUTS)
+    tangent = np.zeros_like(kernel)
+    for _ in range(layers):
+        kernel, tangent = averaged(kernel), averaged(kernel) + averaged(tangent)
+        kernel, tangent = through(closed.dual, kernel), tangent * through(closed.slope_dual, kernel)
+    return kernel, tangent
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers"), [("Flatten", 1), ("Flatten", 10), ("GAP", 1), ("GAP", 2), ("GAP", 5), ("GAP", 10)]
+)
+def test_kernels_of_a_ring_to_the_last_digit(kind, layers, holds):
+    kernel, tangent = (
+        each.mean(axis=(2, 3)) if kind == "GAP" else np.einsum("abii->ab", each) / RING for each in exactly(layers)
+    )
+    tangent = tangent + kernel
+    holds(f"nt.Conv1d ring8 k3 relu/{kind}/L{layers}", [kernel[0, 0], kernel[0, 1], tangent[0, 0], tangent[0, 1]])
+
+
 def test_modes_decay_by_the_eigenvalues_of_the_kernel():
     """Weights alike on all taps multiply a mode along a ring by (1 + 2 cos(2 pi j / 8)) / 3."""
     positions = np.arange(RING)
@@ -73,6 +104,17 @@ def test_modes_decay_by_the_eigenvalues_of_the_kernel():
         found = convolved(x, weight).moments.second[0]
         expected = 1.0 + (1.0 + 2.0 * np.cos(2 * np.pi * mode / RING)) / 3.0 * (wave - 1.0)
         np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_eigenvalues_of_the_kernel(holds):
+    """What a convolution does to the variance at one position, as a matrix."""
+    columns = []
+    for position in range(RING):
+        x = Moments.independent((1, 4, RING), 0.0, 1.0).strata_at(1, (1,) * RING)
+        x = x.with_values(x.mean, np.zeros_like(x.pairs))
+        x.pairs[0, position] = 1.0
+        columns.append(convolved(x, Moments.independent((5, 4, 3), 0.0, 1.0 / 12.0)).moments.second[0])
+    holds("conv.ring8.k3.eigs", np.sort(np.linalg.eigvals(columns).real)[::-1])
 
 
 def test_a_delta_kernel_keeps_every_mode():

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from justright.core.contraction import contract
+from justright.core.forms import inverse_mean
+from justright.core.gaussian import dual
 from justright.core.moments import Moments
 from justright.core.normalized import Normalization
 from justright.core.signals import mapped, signal
 from justright.core.sources import Source
+from justright.meanfield.activation import activation_of
 from justright.ops.base import OPERATORS
 
 WIDTH = 10**7
@@ -62,12 +65,30 @@ def test_rates_of_large_batches(name, holds):
     )
 
 
+def rectifier_rate(batch):
+    """Return the rate of theorem 8, from the arc-cosine kernels of order zero and one."""
+    made, c = activation_of("relu"), -1.0 / (batch - 1)
+    zeroth, first = (
+        2.0 * float(dual(each, each, 1.0, 1.0, c, kinks_f=made.kinks, kinks_g=made.kinks))
+        for each in (made.slope, made.f)
+    )
+    return (zeroth + batch - 1.0) / ((batch - 3.0) * (1.0 - first)) - 1.0 / (batch - 3.0)
+
+
+@pytest.mark.parametrize("batch", [5, 8, 32, 64, 128, 256])
+def test_the_rates_that_they_print_for_rectifiers(batch, holds):
+    holds(f"bn.relu.B{batch}", rectifier_rate(batch))
+
+
+@pytest.mark.parametrize("batch", [4, 5, 8, 16, 32, 64, 256])
+def test_the_rates_that_they_print_without_an_activation(batch, holds):
+    """The normalization leaves (B - 2) / (B - 1) of what is centred, and divides by a chi squared variance."""
+    holds(f"bn.id.B{batch}", (batch - 2) / (batch - 1) * inverse_mean([1.0], [batch - 1.0]))
+
+
 @pytest.mark.parametrize("batch", [8, 16, 32, 128])
 def test_rectifier_in_small_batches(batch):
     """Their theorem 8; the rule takes a normalized tensor as Gaussian, which is right to order 1/B."""
-    c = -1.0 / (batch - 1)
-    zeroth = 1.0 - math.acos(c) / math.pi  # arc-cosine kernels of order 0 and 1
-    first = (math.sqrt(1.0 - c * c) + (math.pi - math.acos(c)) * c) / math.pi
-    exact = (zeroth + batch - 1.0) / ((batch - 3.0) * (1.0 - first)) - 1.0 / (batch - 3.0)
+    exact = rectifier_rate(batch)
     found = rate("rectifier", lambda u: np.maximum(u, 0.0), lambda u: np.heaviside(u, 0.5), batch, (0.0,))
     assert math.isclose(found, exact, rel_tol=0.5 / batch)

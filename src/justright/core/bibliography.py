@@ -75,6 +75,10 @@ BIBLIOGRAPHY: Mapping[str, Reference] = MappingProxyType(
             "Attention is not all you need: pure attention loses rank doubly exponentially with depth",
             "ICML", 2021, "arXiv 2103.03404",
         ),
+        "Edelman1988": Reference(
+            "Edelman", "Eigenvalues and condition numbers of random matrices",
+            "SIAM Journal on Matrix Analysis and Applications 9(4)", 1988, "doi 10.1137/0609045",
+        ),
         "Fedus2022": Reference(
             "Fedus, Zoph, Shazeer",
             "Switch transformers: scaling to trillion parameter models with simple and efficient sparsity",
@@ -161,6 +165,10 @@ BIBLIOGRAPHY: Mapping[str, Reference] = MappingProxyType(
             "Micikevicius, Narang, Alben, Diamos, Elsen et al.",
             "Mixed precision training", "ICLR", 2018, "arXiv 1710.03740",
         ),
+        "Newman1986": Reference(
+            "Newman", "The distribution of Lyapunov exponents: exact results for random matrices",
+            "Communications in Mathematical Physics 103", 1986, "doi 10.1007/BF01464284",
+        ),
         "Noci2022": Reference(
             "Noci, Anagnostidis, Biggio, Orvieto, Singh, Lucchi",
             "Signal propagation in transformers: theoretical perspectives and the role of rank collapse",
@@ -170,6 +178,10 @@ BIBLIOGRAPHY: Mapping[str, Reference] = MappingProxyType(
             "Oono, Suzuki",
             "Graph neural networks exponentially lose expressive power for node classification",
             "ICLR", 2020, "arXiv 1905.10947",
+        ),
+        "Pennington2018": Reference(
+            "Pennington, Schoenholz, Ganguli", "The emergence of spectral universality in deep networks",
+            "AISTATS", 2018, "arXiv 1802.09979",
         ),
         "Polyak1987": Reference(
             "Polyak", "Introduction to optimization", "Optimization Software, New York", 1987, "ISBN 0-911575-14-6",
