@@ -17,8 +17,8 @@ from justright.core.profile import Provenance
 from justright.core.signals import mapped, signal, times
 from justright.core.sources import Source
 from justright.errors import InputError, JustRightError
+from justright.propagation.interval import FLOORS, Spread, estimate, own_variance
 from justright.propagation.marginals import Marginals
-from justright.propagation.spread import FLOORS, Spread, estimate, own_variance
 from justright.statistics import summarize
 
 SHAPE = (512, 256)

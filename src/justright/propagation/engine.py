@@ -15,12 +15,13 @@ from justright.core.profile import Profile, Provenance, SiteRecord
 from justright.core.signals import Signal
 from justright.propagation.constants import Constants
 from justright.propagation.fallback import Apply, Fallback
+from justright.propagation.interval import DEVIATIONS, FLOORS
 from justright.propagation.leaves import drawn_sites, leaf_signals
 from justright.propagation.loops import Loops, Run
+from justright.propagation.means import Sweep
 from justright.propagation.precision import series
 from justright.propagation.records import Written, written
-from justright.propagation.spread import DEVIATIONS, FLOORS
-from justright.propagation.sweep import Sweep, sweep
+from justright.propagation.sweep import sweep
 
 __all__ = ["Prediction", "predicted", "unknown_leaves"]
 

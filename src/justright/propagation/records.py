@@ -12,9 +12,10 @@ from justright.core.profile import ParameterRecord, Provenance, SiteRecord, Tens
 from justright.core.records import Records
 from justright.core.signals import Signal
 from justright.core.vocabulary import WITH_BYPRODUCTS
+from justright.propagation.interval import estimate
 from justright.propagation.marginals import Marginals, Shape
-from justright.propagation.spread import Spreads, estimate
-from justright.propagation.sweep import Sweep
+from justright.propagation.means import Sweep
+from justright.propagation.spread import Spreads
 
 __all__ = ["Written", "written"]
 

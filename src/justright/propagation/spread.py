@@ -11,127 +11,28 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import replace
 from typing import Final
 
-import numpy as np
-
-from justright.core.axes import Array, pair_shares
+from justright.core.axes import Array
 from justright.core.graph import TRANSPARENT, Graph, Node
-from justright.core.moments import Moments, outer_means
-from justright.core.prediction import Estimate
-from justright.core.profile import Provenance
+from justright.core.moments import Moments
 from justright.core.signals import Signal
 from justright.core.vocabulary import Kind
+from justright.propagation.interval import Spread, own_variance
 from justright.propagation.marginals import Shape
-from justright.propagation.sweep import Sweep
+from justright.propagation.means import Sweep
 
-__all__ = ["FLOORS", "Spread", "Spreads", "estimate", "own_variance"]
-
-DEVIATIONS: Final = 2.0
-"""Standard deviations on either side: 95 % of a normal distribution."""
-
-FLOORS: Final[Mapping[Provenance, float]] = MappingProxyType(
-    {
-        Provenance.EXACT: 0.002,  # rounding of float32 sums, and a uniform draw taken as Gaussian
-        Provenance.ASYMPTOTIC: 0.02,  # terms of the next order in one over the width, and weak dependence
-        Provenance.NUMERICAL: 0.03,  # the error of an average over quasi-random draws
-        Provenance.FITTED: 0.06,  # a marginal taken as Gaussian that is none: a few per cent of its second moment
-        Provenance.MEASURED: 0.002,  # values that are given
-        Provenance.UNKNOWN: 0.10,  # an assumption about the data
-    }
-)
-"""Relative error of an RMS that the theory leaves out, one standard deviation, by its origin. [ours]"""
-
-BACKWARD: Final = 2.0
-"""Times those errors for gradients, which are taken to be independent of the signals. [ours]"""
-
-WIDEST: Final = 10.0
-"""Factor between the ends of an interval beyond which it says nothing."""
-
-ENDLESS: Final = 50.0
-"""Logarithm of a factor that is as good as any: 5e21."""
+__all__ = ["Spreads"]
 
 MULTIPLYING: Final = frozenset({"multiply", "divide", "addcmul", "addcdiv", "glu", "power", "square"})
 """Pointwise operators in which the logarithms of sizes add up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Variance of the logarithm of a tensor's second moment between networks.
-
-    Parameters
-    ----------
-    scale
-        The part that its size inherited.
-    own
-        The part that comes from having finitely many elements.
-    single
-        The same as `total` for one example: with many examples fluctuations average out, but each bends what a
-        nonlinear function makes of it.
-    bias
-        Bound on what that bending shifts the logarithm by: half the variance of one example times the curvature.
-    """
-
-    scale: float = 0.0
-    own: float = 0.0
-    single: float = 0.0
-    bias: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """Variance of the logarithm of the tensor's own second moment, which what reads it inherits."""
-        return self.scale + self.own
-
-
-def estimate(rms: float, spread: Spread, provenance: Provenance, *, how: str, backward: bool = False) -> Estimate:
-    """Return an RMS with its interval, and whether to trust it.
-
-    A positive quantity whose average is given and whose logarithm has a variance v lies around its average less v/2.
-    """
-    floor = FLOORS[provenance] * (BACKWARD if backward else 1.0)
-    variance = spread.total / 4.0  # the logarithm of a root is half the logarithm
-    reach = DEVIATIONS * math.sqrt(variance + floor * floor) + spread.bias / 2.0
-    low, high = rms * math.exp(-min(reach + variance, ENDLESS)), rms * math.exp(min(reach, ENDLESS))
-    why = ""
-    if not math.isfinite(rms):
-        why = "it is not finite"
-    elif provenance in {Provenance.FITTED, Provenance.UNKNOWN}:
-        why = "it rests on " + ("an assumption" if provenance is Provenance.UNKNOWN else "an approximation")
-    elif 2 * reach + variance > math.log(WIDEST):
-        why = f"networks of this width differ by more than a factor of {WIDEST:.0f} here"
-    return Estimate(rms, low, high, how, provenance, not why, why)
-
-
 def _digest(values: Array) -> bytes:
     """Return what stands for an array in a table, without keeping its values."""
     return hashlib.blake2b(values.tobytes(), digest_size=16).digest()
-
-
-def own_variance(moments: Moments, kurtosis: float = 3.0) -> float:
-    """Return the variance of the mean square of a tensor over its square: two over the number of free elements.
-
-    Parameters
-    ----------
-    moments
-        Its moments.
-    kurtosis
-        E[x⁴] / E[x²]² of an element; correlated elements share their squares as Gaussian ones do.
-    """
-    second = moments.second_moment
-    if not second > 0 or not moments.axes:
-        return 2.0 * _excess(kurtosis) if second > 0 else 0.0
-    means = outer_means(moments, moments) / second  # before it is squared: the square of a small one may be zero
-    covariance = moments.pairs / second - means
-    squares = 2.0 * covariance**2 * _excess(kurtosis) + 4.0 * means * covariance
-    return max(float(np.vdot(pair_shares(moments.axes), squares)), 0.0)
-
-
-def _excess(kurtosis: float) -> float:
-    """Variance of a squared element over that of a Gaussian one; a constant has none."""
-    return max(kurtosis - 1.0, 0.0) / 2.0
 
 
 class Spreads:
@@ -219,9 +120,21 @@ class Spreads:
 
     def _weights(self, node: Node) -> float:
         """Return what the weights of a contraction add, whose own mean square varies, as little as they are many."""
-        sites = {each.site for each in node.operands if self._graph.parameter_only[each.site] & set(self._drawn)}
+        weights = [each for each in node.operands if each.name != "bias"]
+        sites = {each.site for each in weights if self._graph.parameter_only[each.site] & set(self._drawn)}
         found = [self._signals[site] for site in sites if site in self._signals]
         return sum(2.0 * _varying(each) / each.moments.size for each in found if each.moments.axes)
+
+    def _alike(self, node: Node) -> float:
+        """Return over how many times fewer units than there are a gradient is spread: of two classes, one is free."""
+        if node.outputs[0] not in self._gradients:
+            return 1.0
+        gradient = self._gradients[node.outputs[0]].merged_strata()
+        dim = 1 if "convolution" in node.op else len(gradient.dims) - 1
+        if len(gradient.dims[dim]) != 1 or not gradient.second_moment > 0:
+            return 1.0
+        same, other = (gradient.pairs[tuple(at)] for at in _cases(gradient, gradient.position(dim)))
+        return float(1.0 + (gradient.shape[dim] - 1.0) * (other / same) ** 2)
 
     def _scale(self, node: Node, reads: Sequence[int], spreads: Sequence[Spread], shape: Shape) -> float:
         """Return how uncertain the scale of an output is, given that of what it is made from."""
@@ -277,7 +190,7 @@ class Spreads:
             self.forward[site] for site in others if site in self.forward and not self._graph.parameter_only[site]
         ]
         if node.kind in {Kind.CONTRACTION, Kind.RECURRENT}:
-            weights = 0.0 if self._graph.parameter_only[operand] else self._weights(node)
+            weights = 0.0 if self._graph.parameter_only[operand] else self._weights(node) * self._alike(node)
             return Spread(sum([gradient.total, weights, *(each.total for each in signals)]), bias=gradient.bias)
         own = self.forward.get(operand, Spread())
         if node.kind is Kind.NORMALIZATION and operand == node.operands[0].site:
@@ -296,6 +209,13 @@ def _first_of(moments: Moments) -> Moments:
     return moments if not moments.axes else Moments(
         (moments.axes[1:],), moments.mean[0], moments.pairs[0]
     )  # fmt: skip
+
+
+def _cases(moments: Moments, at: int) -> tuple[list[int], list[int]]:
+    """Return the cases of one element with itself, and with one that differs along a single axis."""
+    same = [0] * len(moments.axes)
+    other = [1 if axis == at and each.cases > 1 else 0 for axis, each in enumerate(moments.axes)]
+    return same, other
 
 
 def _together(variances: Sequence[float]) -> float:
