@@ -12,10 +12,22 @@ if TYPE_CHECKING:
     from justright.meanfield.critical import critical
     from justright.meanfield.point import phase
     from justright.predicting import predict
+    from justright.prescribing.verb import prescribe
     from justright.report.comparison import compare
     from justright.report.report import Report
 
-__all__ = ["Report", "__version__", "calibrate", "check", "compare", "critical", "initialize", "phase", "predict"]
+__all__ = [
+    "Report",
+    "__version__",
+    "calibrate",
+    "check",
+    "compare",
+    "critical",
+    "initialize",
+    "phase",
+    "predict",
+    "prescribe",
+]
 
 __version__ = "0.1.0.dev0"
 
@@ -27,6 +39,7 @@ _HOME = {
     "initialize": "justright.initializing",
     "phase": "justright.meanfield.point",
     "predict": "justright.predicting",
+    "prescribe": "justright.prescribing.verb",
     "Report": "justright.report.report",
 }
 """Where each public name lives; loaded at its first use, so that importing justright stays quick."""

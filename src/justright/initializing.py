@@ -17,7 +17,7 @@ from justright.initializers.multipliers import ONES, Multipliers
 from justright.initializers.parsing import scheme as parsed
 from justright.initializers.target import SchemeError, Target
 
-__all__ = ["Filled", "Initialized", "initialize"]
+__all__ = ["Filled", "Initialized", "Planned", "initialize", "planned"]
 
 Scheme = str | Initializer
 
@@ -156,16 +156,31 @@ def initialize(
     2.weight  zeros  (std 0)
     2.bias    zeros  (std 0)
     """
-    rules = {pattern: parsed(each) for pattern, each in _mapping(scheme).items()}
     adapter = adapter_of(model)
-    found = list(adapter.holders(model) if batch is None else placed(adapter, model, batch))
-    jobs = list(_jobs(found, rules, tuple(exclude)))
-    patterns = [*(scheme if isinstance(scheme, Mapping) else ()), *exclude]
-    _check_patterns(patterns, [job.row.name for job in jobs])
+    jobs = planned(adapter.holders(model) if batch is None else placed(adapter, model, batch), scheme, exclude)
     for job in jobs:
         if job.target is not None and job.made is not None:
             adapter.fill(job.parameter, job.made.sample(job.target, Stream.of(seed, job.target.name)))
     return Initialized(tuple(job.row for job in jobs), seed)
+
+
+def planned(
+    found: Iterable[tuple[str, Any]], scheme: Scheme | Mapping[str, Scheme], exclude: Iterable[str] = ()
+) -> list[Planned]:
+    """Return what each parameter is to be filled by, without doing so.
+
+    Parameters
+    ----------
+    found
+        Names with what is to be filled, the parameter, and why that is not known if it is not.
+    scheme, exclude
+        As for `initialize`.
+    """
+    rules = {pattern: parsed(each) for pattern, each in _mapping(scheme).items()}
+    jobs = list(_jobs(found, rules, tuple(exclude)))
+    patterns = [*(scheme if isinstance(scheme, Mapping) else ()), *exclude]
+    _check_patterns(patterns, [job.row.name for job in jobs])
+    return jobs
 
 
 def _mapping(scheme: Scheme | Mapping[str, Scheme]) -> Mapping[str, Scheme]:
@@ -173,7 +188,7 @@ def _mapping(scheme: Scheme | Mapping[str, Scheme]) -> Mapping[str, Scheme]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Planned:
     """A parameter, and what it is to be filled by if it is."""
 
     row: Filled
@@ -184,7 +199,7 @@ class _Job:
 
 def _jobs(
     found: Iterable[tuple[str, Any]], rules: Mapping[str, Initializer], exclude: tuple[str, ...]
-) -> Iterator[_Job]:
+) -> Iterator[Planned]:
     refusals: dict[str, SchemeError] = {}
     served: set[str] = set()
     for name, (read, parameter, unknown) in found:
@@ -193,14 +208,14 @@ def _jobs(
         target = _unread(name, parameter) if read is None and pattern == name else read
         left = _left(name, parameter, pattern is not None, exclude) or ("" if target else unknown)
         if left or pattern is None or target is None:
-            yield _Job(replace(row, left=left), parameter)
+            yield Planned(replace(row, left=left), parameter)
             continue
         made, std, refusal = _serving(rules[pattern], target, named=name == pattern)
         served.update(() if refusal else (pattern,))
         refusals.update({} if refusal is None else {pattern: refusal})
         notes = (*made.notes(target), *(f"used as {USES[each.kind]} too" for each in target.place.also))
         said = replace(row, notes=notes, multipliers=made.multipliers(target))
-        yield _Job(replace(said, scheme=str(made), std=std), parameter, made, target)
+        yield Planned(replace(said, scheme=str(made), std=std), parameter, made, target)
     for pattern, refusal in refusals.items():
         if pattern not in served:  # a scheme for what is not there is a mistake, not a matter of biases
             raise refusal

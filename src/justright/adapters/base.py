@@ -260,6 +260,18 @@ class Adapter(Protocol):
         """Write an array into a parameter, rounded to its type, on its device."""
         ...
 
+    def values(self, parameter: Any) -> NDArray[Any]:  # noqa: ANN401
+        """Return the values of a parameter as NumPy can hold them."""
+        ...
+
+    def keep(self, parameters: Sequence[Any]) -> Callable[[], None]:
+        """Copy parameters, and return what puts their values back, bit for bit."""
+        ...
+
+    def unfit(self, model: Any, name: str) -> str:  # noqa: ANN401
+        """Say why a parameter of a model cannot be filled: it is sharded, quantized or made from others; else empty."""
+        ...
+
     def calibrate(
         self,
         model: Any,  # noqa: ANN401

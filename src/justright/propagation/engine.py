@@ -23,7 +23,7 @@ from justright.propagation.precision import series
 from justright.propagation.records import Written, written
 from justright.propagation.sweep import sweep
 
-__all__ = ["Prediction", "predicted", "unknown_leaves"]
+__all__ = ["Prediction", "kept_values", "predicted", "unknown_leaves", "usable"]
 
 FEW: Final = 1 << 20
 """Elements of a buffer or input up to which its values are used: masks and token ids, no images."""
@@ -81,8 +81,8 @@ def predicted(
     values = dict(arrays)
     leaves = leaf_signals(graph, values.items())
     fallback = Fallback(graph, apply) if apply is not None else None
-    kept = _kept(graph, values)
-    known = Constants(graph, {site: each for site, each in kept.items() if _counts(graph.sites[site])})
+    kept = kept_values(graph, values)
+    known = Constants(graph, {site: each for site, each in kept.items() if usable(graph.sites[site])})
     loops = Loops(graph, run, kept, known) if run is not None else None
     found = sweep(graph, leaves, known, without=frozenset(without), fallback=fallback, loops=loops, backward=statistics)
     drawn = {parameter.site for parameter in graph.parameters if parameter.initializer is not None} | {
@@ -92,14 +92,14 @@ def predicted(
     return Prediction(_profile(graph, found, records), _forecast(graph, found, records), tuple(_gaps(graph, found)))
 
 
-def _kept(graph: Graph, values: Mapping[str, Any]) -> dict[int, Any]:
-    """Values of leaves that no known scheme draws: tables, masks, and what was given."""
+def kept_values(graph: Graph, values: Mapping[str, Any]) -> dict[int, Any]:
+    """Return the values of leaves that no known scheme draws: tables, masks, and what was given."""
     drawn = drawn_sites(graph)
     named = {graph.by_name[name].index: each for name, each in values.items() if name in graph.by_name}
     return {**{site: each for site, each in named.items() if site not in drawn}, **graph.known}
 
 
-def _counts(site: Site) -> bool:
+def usable(site: Site) -> bool:
     """Say whether the values of a leaf are used as they are: of few elements, and no parameter."""
     return site.role is not Role.PARAMETER and site.size <= FEW
 

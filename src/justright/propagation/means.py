@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +15,11 @@ from justright.ops.rule import RULES, Call, Rule, Unpredictable
 from justright.propagation.fallback import Fallback
 from justright.propagation.loops import Loop, Loops
 
-__all__ = ["Means", "Sweep", "both", "call_of"]
+__all__ = ["Adjust", "Means", "Sweep", "both", "call_of"]
+
+
+Adjust = Callable[[Node, list[Signal | None], Mapping[int, Signal]], Sequence[Signal | None]]
+"""Changes the results of a node, given the signals so far."""
 
 
 @dataclass
@@ -38,6 +42,7 @@ class Means:
     fallback: Fallback | None
     loops: Loops | None
     inside: frozenset[int] = frozenset()
+    adjust: Adjust | None = None
 
     def loop(self, node: Node) -> Loop | None:
         """Return the loop that a node belongs to, if any."""

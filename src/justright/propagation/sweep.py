@@ -17,7 +17,7 @@ from justright.propagation.backward import backward as backward_sweep
 from justright.propagation.fallback import Fallback
 from justright.propagation.interior import interior
 from justright.propagation.loops import Loop, Loops
-from justright.propagation.means import Means, Sweep, both, call_of
+from justright.propagation.means import Adjust, Means, Sweep, both, call_of
 from justright.propagation.undefined import undefined
 from justright.propagation.unexpected import followed
 
@@ -42,6 +42,7 @@ def sweep(
     fallback: Fallback | None = None,
     loops: Loops | None = None,
     backward: bool = True,
+    adjust: Adjust | None = None,
 ) -> Sweep:
     """Predict every signal and every gradient of a graph.
 
@@ -61,9 +62,11 @@ def sweep(
         Runs what repeats along a path; without it every step is taken as independent of the last.
     backward
         Whether to predict gradients.
+    adjust
+        Called with a node, its results and the signals so far; what it returns is used in place of the results.
     """
     found = Sweep(dict(leaves))
-    means = Means(known, without, fallback, loops, interior(graph) if backward else frozenset())
+    means = Means(known, without, fallback, loops, interior(graph) if backward else frozenset(), adjust)
     for node in graph.nodes:
         loop = means.loop(node)
         if loop is None:
@@ -97,6 +100,7 @@ def _forward(graph: Graph, node: Node, found: Sweep, means: Means) -> None:
     call = call_of(graph, node, found, means)
     try:
         results = _results(node, call, means)
+        results = results if means.adjust is None else means.adjust(node, list(results), found.forward)
     except Unpredictable as reason:
         found.failed[node.index] = str(reason)
         return

@@ -35,6 +35,7 @@ from justright.adapters.torch.step import Subject, step_of
 from justright.adapters.torch.twins import twins
 from justright.adapters.torch.watcher import Left, Watcher
 from justright.adapters.torch.weightless import weightless
+from justright.adapters.torch.written import keep, unfit
 from justright.core.graph import Graph, Initializer, Node, Parameter, Role
 from justright.core.step import StepRecord
 from justright.core.uses import weight_layout
@@ -106,6 +107,19 @@ class TorchAdapter:
     def holders(self, model: Any) -> Iterator[tuple[str, Holder]]:  # noqa: ANN401
         """Yield every parameter with its layout."""
         return holders(model)
+
+    def values(self, parameter: Any) -> np.ndarray:  # noqa: ANN401
+        """Return the values of a parameter, those of short formats in float32."""
+        found: np.ndarray = parameter.detach().cpu().to(torch.promote_types(parameter.dtype, torch.float32)).numpy()
+        return found
+
+    def keep(self, parameters: Sequence[Any]) -> Callable[[], None]:
+        """Copy parameters, and return what puts their values back."""
+        return keep(parameters)
+
+    def unfit(self, model: Any, name: str) -> str:  # noqa: ANN401
+        """Say why a parameter cannot be filled; else empty."""
+        return unfit(model, name)
 
     def fill(self, parameter: Any, values: np.ndarray) -> None:  # noqa: ANN401
         """Write values into a parameter."""

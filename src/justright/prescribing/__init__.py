@@ -1,0 +1,1 @@
+"""Prescribe: from a network to the initialization that keeps its signals and gradients in their zone, and back."""
