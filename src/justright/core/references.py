@@ -135,6 +135,9 @@ INITIALIZATION: Mapping[str, Reference] = MappingProxyType(
             "IDInit: a universal and stable initialization method for neural network training",
             "ICLR", 2025, "arXiv 2503.04626",
         ),
+        "DAgostino1986": Reference(
+            "DAgostino, Stephens", "Goodness-of-fit techniques", "Marcel Dekker", 1986, "ISBN 0-8247-7487-6",
+        ),
         "Pennington2017": Reference(
             "Pennington, Schoenholz, Ganguli",
             "Resurrecting the sigmoid in deep learning through dynamical isometry: theory and practice",

@@ -15,11 +15,10 @@ from typing import Final
 from justright.core.depth import layers
 from justright.core.graph import Graph
 from justright.core.layout import Kind
-from justright.core.place import Place
 from justright.core.prescription import Line
 from justright.initializers.parsing import scheme
 from justright.initializers.target import SchemeError, Target
-from justright.propagation.solved import Goal, Means, Solution, solve
+from justright.propagation.solved import NUDGE, Goal, Means, Solution, solve
 
 __all__ = ["Found", "automatic"]
 
@@ -31,6 +30,9 @@ EVEN: Final = math.log(2.0)
 
 PREFERENCE: Final = 0.05
 """Weight of a length's own distance from one in nats, against that of gradients: a tie is for unit length."""
+
+ISOMETRIC: Final = frozenset({"tanh", "softsign", "hardtanh", "erf", "sin", "tanhshrink"})
+"""Activations that are odd and close to linear around zero."""
 
 CHANCE: Final = 0.01
 """Second moment of the network's output: ln E[exp] is half of it, so the loss is at chance to half a hundredth."""
@@ -66,13 +68,13 @@ def automatic(means: Means, targets: Sequence[Target], growth: float) -> Found:
     """
     sites = {each.name: means.graph.by_name[each.name].index for each in targets if each.name in means.graph.by_name}
     used = [each for each in targets if each.name in sites]
+    table = min((CHANCE / _width(each) for each in used if _tied(each)), default=1.0)
     zeros = [sites[each.name] for each in used if each.layout.kind is Kind.SHIFT and each.place.gates is None]
     best: tuple[float, float, Solution, dict[int, Goal]] | None = None
     for length in LENGTHS:
-        goals = {sites[each.name]: goal for each in used if (goal := _goal(each, length, growth)) is not None}
+        goals = {sites[each.name]: goal for each in used if (goal := _goal(each, length, growth, table)) is not None}
         made = solve(means, goals, zeros)
-        uneven = _uneven(means.graph, made)
-        cost = uneven + PREFERENCE * abs(math.log(length))
+        cost = _uneven(means.graph, made) + _unsteady(means.graph, made) + PREFERENCE * abs(math.log(length))
         if best is None or cost < best[0]:
             best = cost, length, made, goals
         if best[0] <= EVEN:
@@ -89,40 +91,64 @@ def _said(length: float, uneven: float) -> tuple[str, ...]:
     return (said,) if uneven <= math.log(10.0) else (said, "no size of the weights makes these gradients even")
 
 
-def _goal(target: Target, length: float, growth: float) -> Goal | None:
+def _goal(target: Target, length: float, growth: float, table: float) -> Goal | None:
     """Return what the output of a parameter is to be; ``None`` for one that is not solved for."""
     kind, place = target.layout.kind, target.place
     share = (growth - 1.0) / max(place.branches or 1, 1)
     if kind is Kind.LOOKUP:
-        return Goal(CHANCE / target.shape[target.layout.outputs[0]] if _tied(place) else 1.0)
+        return Goal(table)
     if kind is Kind.SCALE:
         ends = place.role == "normalization" and place.ends_branch and place.branch is not None
-        return Goal(0.0, 1.0, share, share=True) if ends else None
+        return Goal(0.0, 1.0, share, share=True, alone=1.0) if ends else None
     if kind is not Kind.MATRIX or place.gates is not None or 0 in target.shape:
         return None
     variance = 1.0 / target.layout.fans.fan_in
     if place.role == "output":
         return Goal(variance, second=CHANCE)
     if place.ends_branch and place.branch is not None:
-        return Goal(variance, second=share, share=True)
+        return Goal(variance, second=share, share=True, alone=length)
     return Goal(variance, second=length)
 
 
-def _tied(place: Place) -> bool:
-    return any(each.kind is Kind.MATRIX for each in place.also)
+def _tied(target: Target) -> bool:
+    """Say whether a table is the output layer too: all tables then have its small variance, for they are added."""
+    return target.layout.kind is Kind.LOOKUP and any(each.kind is Kind.MATRIX for each in target.place.also)
+
+
+def _width(target: Target) -> int:
+    return target.shape[target.layout.outputs[0]]
 
 
 def _uneven(graph: Graph, made: Solution) -> float:
     """Return by how much the logarithms of the gradients at hidden layers differ between the ends of the network."""
-    hidden = [layer for layer in layers(graph) if layer.hidden and layer.outputs]
+    hidden = [
+        layer for layer in layers(graph) if layer.hidden and layer.outputs and layer.weights & made.factors.keys()
+    ]
     sizes = [(layer.depth, made.found.gradient[site].rms) for layer in hidden for site in layer.outputs[:1]
              if site in made.found.gradient]  # fmt: skip
     logs = [math.log(size) for _, size in sorted(sizes) if 0.0 < size < math.inf]
-    if len(logs) < len(sizes):
-        return math.inf
+    if len(logs) < len(sizes) or not logs:
+        return math.inf if sizes else 0.0
     quarter = max(len(logs) // 4, 1)
     first, last = logs[:quarter], logs[-quarter:]
     return abs(sum(first) / quarter - sum(last) / quarter) if len(logs) > 1 else 0.0
+
+
+def _unsteady(graph: Graph, made: Solution) -> float:
+    """Return the logarithm of how much an error in the size of the first layer's output has grown at the last one.
+
+    Where activations such as GELU meet small inputs their fixed point is unstable: the sizes that are right on average
+    are those of no single draw.
+    """
+    if made.nudged is None:
+        return 0.0
+    hidden = [layer for layer in layers(graph) if layer.hidden and layer.outputs]
+    last = max(hidden, key=lambda layer: layer.depth, default=None)
+    site = None if last is None else last.outputs[0]
+    if site is None or site not in made.nudged.forward or site not in made.found.forward:
+        return 0.0
+    ratio = made.nudged.forward[site].moments.second_moment / made.found.forward[site].moments.second_moment
+    return max(math.log(max(abs(math.log(ratio)), 1e-300) / (2.0 * math.log(NUDGE))), 0.0)
 
 
 def _line(target: Target, site: int | None, made: Solution, goals: Mapping[int, Goal], growth: float) -> Line:
@@ -143,10 +169,24 @@ def _written(
         return _cell(target)
     if goal is not None and site is not None and (goal.second is None or site in made.factors):
         factor = made.factors.get(site, 1.0)
-        if goal.variance:
-            return f"normal(std={math.sqrt(goal.variance) * factor:.5g})", _reason(target, goal, growth)
-        return f"constant(value={goal.mean * factor:.5g})", _reason(target, goal, growth)
+        reason = "output is normalized" if site in made.normalized else _reason(target, goal, growth)
+        std = math.sqrt(goal.variance) * factor
+        if std and _isometric(target):
+            return f"scaled_orthogonal(gain={std * math.sqrt(target.layout.fans.fan_in):.5g})", reason
+        if std:
+            return f"normal(std={std:.5g})", reason
+        return f"constant(value={goal.mean * factor:.5g})", reason
     return _otherwise(target)
+
+
+def _isometric(target: Target) -> bool:
+    """Say whether a matrix in a plain chain passes an activation that leaves singular values alike: then it begins so.
+
+    With orthogonal weights fifty layers of tanh learn by plain SGD, with Gaussian ones of the same size they hardly do
+    [Pennington2017]; a rectifier, which sets half of the slopes to zero, gains nothing.
+    """
+    dense = target.layout.kind is Kind.MATRIX and not target.layout.spatial and not target.layout.copies
+    return dense and not target.place.branches and target.place.activation in ISOMETRIC
 
 
 def _cell(target: Target) -> tuple[str, str]:
@@ -158,8 +198,9 @@ def _cell(target: Target) -> tuple[str, str]:
 
 
 def _reason(target: Target, goal: Goal, growth: float) -> str:
+    rms = math.sqrt(goal.variance)
     if target.layout.kind is Kind.LOOKUP:
-        return "table that is the output layer too: logits near zero" if _tied(target.place) else "rows of unit length"
+        return "table that is the output layer too: logits near zero" if _tied(target) else f"table of RMS {rms:.3g}"
     if goal.share:
         return f"ends a residual branch: {target.place.branches} of them make the stream {growth:g} times as large"
     if target.place.role == "output":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from justright.core.graph import Graph, Node
 from justright.core.moments import Moments
@@ -26,6 +26,14 @@ SOLVED = frozenset({Kind.CONTRACTION, Kind.NORMALIZATION})
 """Kinds of operators whose output is proportional to their weight."""
 
 
+ASIDE = frozenset({Kind.ROUTING, Kind.RANDOM, Kind.SOURCE})
+"""What reads a signal without passing it on."""
+
+
+NUDGE: Final = 1.05
+"""Factor on the first weights: by as much do the sizes of outputs vary from draw to draw in layers of 200 units."""
+
+
 @dataclass(frozen=True)
 class Goal:
     """What the output of a parameter's first use is to be.
@@ -40,12 +48,15 @@ class Goal:
         Second moment of the output that is asked for; ``None`` leaves the parameter as it enters.
     share
         Whether `second` is a share of that of the residual stream which the output is added to.
+    alone
+        Second moment asked for where that stream is not known yet, or the output is normalized before it is added.
     """
 
     variance: float
     mean: float = 0.0
     second: float | None = None
     share: bool = False
+    alone: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,12 +95,19 @@ class Solution:
     ----------
     factors
         By site of a parameter, on its elements; parameters that could not be solved for are missing.
+    normalized
+        Sites of those whose output is normalized before it is added to the stream that they have a share of.
     found
         Signals and gradients with these factors.
+    nudged
+        Signals where the first of the factors is larger by `NUDGE`; ``None`` in a network with normalizations, which
+        takes such errors out again.
     """
 
     factors: Mapping[int, float]
+    normalized: frozenset[int]
     found: Sweep
+    nudged: Sweep | None = None
 
 
 def solve(means: Means, goals: Mapping[int, Goal], zeros: Iterable[int] = ()) -> Solution:
@@ -113,7 +131,15 @@ def solve(means: Means, goals: Mapping[int, Goal], zeros: Iterable[int] = ()) ->
     means.swept(leaves, backward=False, adjust=solver)
     for site, factor in solver.factors.items():
         leaves[site] = scaled(leaves[site], factor)
-    return Solution(solver.factors, means.swept(leaves, backward=True))
+    found = means.swept(leaves, backward=True)
+    return Solution(solver.factors, frozenset(solver.normalized), found, _nudged(means, leaves, solver))
+
+
+def _nudged(means: Means, leaves: dict[int, Signal], solver: _Solver) -> Sweep | None:
+    if not solver.factors or any(node.kind is Kind.NORMALIZATION for node in means.graph.nodes):
+        return None
+    first = next(iter(solver.factors))
+    return means.swept(leaves | {first: scaled(leaves[first], NUDGE)}, backward=False)
 
 
 def _leaf(shape: tuple[int, ...], goal: Goal) -> Signal:
@@ -129,6 +155,7 @@ class _Solver:
     graph: Graph
     goals: Mapping[int, Goal]
     factors: dict[int, float] = field(default_factory=dict)
+    normalized: set[int] = field(default_factory=set)
 
     def __call__(self, node: Node, results: list[Signal | None], found: Mapping[int, Signal]) -> list[Signal | None]:
         """Return the results of a node, the first one scaled if its weight has a goal."""
@@ -136,7 +163,7 @@ class _Solver:
         if site is None or not results or results[0] is None:
             return results
         if site not in self.factors:
-            factor = self._factor(node, self.goals[site], results[0], found)
+            factor = self._factor(node, site, results[0], found)
             if factor is None:
                 return results
             self.factors[site] = factor
@@ -150,26 +177,32 @@ class _Solver:
         sought = [root for root in roots if root in self.goals and self.goals[root].second is not None]
         return sought[0] if len(sought) == 1 else None
 
-    def _factor(self, node: Node, goal: Goal, result: Signal, found: Mapping[int, Signal]) -> float | None:
+    def _factor(self, node: Node, site: int, result: Signal, found: Mapping[int, Signal]) -> float | None:
+        goal = self.goals[site]
         second, wanted = result.moments.second_moment, goal.second
         if goal.share and wanted is not None:
-            stream = self._stream(node, found)
-            wanted = None if stream is None else wanted * stream
+            end = self._end(node)
+            self.normalized.update((site,) if end is None else ())
+            stream = None if end is None else self._beside(*end, found)
+            wanted = goal.alone if end is None else wanted * (goal.alone if stream is None else stream)
         if wanted is None or not 0.0 < second < math.inf:
             return None
         return math.sqrt(wanted / second)
 
-    def _stream(self, node: Node, found: Mapping[int, Signal]) -> float | None:
-        """Return the second moment of the other operand of the sum that an output runs into."""
+    def _end(self, node: Node) -> tuple[Node, int] | None:
+        """Return the sum that an output runs into, and its operand there; ``None`` if it is normalized before."""
         site = node.outputs[0]
-        for _ in range(len(self.graph.nodes)):
+        while True:
             readers = [self.graph.nodes[index] for index in self.graph.consumers[site]]
-            if len(readers) != 1 or not readers[0].outputs:
+            readers = [each for each in readers if each.kind not in ASIDE and each.outputs]
+            if len(readers) != 1 or readers[0].kind is Kind.NORMALIZATION:
                 return None
-            if readers[0].op == "add":
-                others = [each.site for each in readers[0].operands if each.site != site]
-                read = [found[each].moments.second_moment for each in others if each in found]
-                if read and not self.graph.parameter_only[others[0]]:
-                    return read[0]
+            others = [each.site for each in readers[0].operands if each.site != site]
+            if readers[0].op == "add" and any(not self.graph.parameter_only[each] for each in others):
+                return readers[0], site
             site = readers[0].outputs[0]
-        return None
+
+    def _beside(self, total: Node, site: int, found: Mapping[int, Signal]) -> float | None:
+        """Return the second moment of the other operand of a sum, if it is known."""
+        others = [each.site for each in total.operands if each.site != site and each.site in found]
+        return found[others[0]].moments.second_moment if others else None
